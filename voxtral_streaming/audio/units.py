@@ -1,0 +1,42 @@
+"""The units of audio inside the package: facts first, the rest derived with exact divisions.
+
+There is one clock: the integer count of samples at `SAMPLE_RATE` since the stream began.
+Seconds exist only at the edge.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples: TypeAlias = NDArray[np.float32]
+"""[n_samples], mono, `SAMPLE_RATE`, in [-1, 1]."""
+
+
+def exact_div(numerator: int, denominator: int) -> int:
+    """An integer division that must come out even."""
+    quotient, remainder = divmod(numerator, denominator)
+    if remainder:
+        raise ValueError(f"{numerator} is not a multiple of {denominator}")
+    return quotient
+
+
+SAMPLE_RATE = 16_000  # samples per second: what every model of this package is trained on
+SAMPLES_PER_MS = exact_div(SAMPLE_RATE, 1000)
+
+
+def seconds(n_samples: int) -> float:
+    """Samples to seconds."""
+    return n_samples / SAMPLE_RATE
+
+
+def samples_from_ms(milliseconds: int) -> int:
+    """Milliseconds to samples."""
+    return milliseconds * SAMPLES_PER_MS
+
+
+def samples_from_seconds(value: float) -> int:
+    """Seconds to the nearest sample."""
+    return round(value * SAMPLE_RATE)

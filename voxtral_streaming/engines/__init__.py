@@ -1,0 +1,1 @@
+"""Engines: what turns the samples of an utterance into hypotheses."""

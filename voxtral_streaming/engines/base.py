@@ -1,0 +1,90 @@
+"""What an engine is. The rest of the package knows engines only by these types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from voxtral_streaming.audio.units import Samples
+from voxtral_streaming.transcript import Hypothesis
+
+TimestampGrade = Literal["word", "segment", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine can really do; whoever offers an option to a client asks here first."""
+
+    name: str  # the engine: "whisper"
+    model: str  # the model that it runs: "whisper-base"
+    partials: bool  # text before the end of an utterance
+    timestamps: TimestampGrade  # the finest grade that is honest
+    languages: tuple[str, ...]  # ISO 639-1 codes
+    detects_language: bool
+    delay_ms: tuple[int, ...] = ()  # the look-ahead values that a session may choose; none: no such option
+    biasing: bool = False  # takes a prompt or key words
+    max_utterance_s: float = 30.0  # longer utterances must be cut by the endpointer
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOptions:
+    """What a client asks of recognition; checked against `Capabilities` when a stream is opened."""
+
+    language: str | None = None  # None: detect
+    prompt: str | None = None  # names and words to expect
+    delay_ms: int | None = None  # look-ahead of a streaming model
+    partials: bool = True  # False: only `finish` decodes
+    words: bool = True  # word timestamps on finals
+
+
+class Stream(Protocol):
+    """One utterance. Opened, fed, finished, closed.
+
+    `feed` never waits: the audio that a stream may hold is bounded by the longest utterance.
+    At most one of `partial`, `flush` and `finish` is awaited at a time; cancelling the awaiting
+    of `partial` or `flush` loses no audio, and whichever is asked next answers for all of it.
+    """
+
+    def feed(self, samples: Samples) -> None:
+        """Take the next samples of the utterance."""
+
+    async def partial(self) -> Hypothesis:
+        """The next hypothesis, once the engine has heard more than at the last one.
+
+        The engine chooses the pace: under load hypotheses become rarer, never older than needed.
+        """
+
+    async def flush(self) -> Hypothesis:
+        """The whole text of all that was fed, at once: the speech seems to be over.
+
+        More may be fed afterwards. If nothing is, `finish` returns the same text for free.
+        """
+
+    async def finish(self) -> Hypothesis:
+        """The final text of all that was fed, with its words; everything is stable.
+
+        A pure function of the samples fed and the options: neither blocks nor load change it.
+        """
+
+    def close(self) -> None:
+        """Give up the stream's resources; whatever is awaited on it is cancelled. Idempotent."""
+
+
+class Engine(Protocol):
+    """A recogniser that serves many streams at once."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this engine can do."""
+
+    async def start(self) -> None:
+        """Load what is needed and get ready; errors name the remedy. Called once."""
+
+    def open(self, options: StreamOptions, at: int) -> Stream:
+        """Open a stream for an utterance whose first sample stands at position `at`.
+
+        Raises `UnsupportedOption` for what `capabilities` excludes.
+        """
+
+    async def close(self) -> None:
+        """Stop, giving up open streams."""

@@ -1,0 +1,103 @@
+"""What comes out of recognition: words, hypotheses, events and whole transcripts.
+
+Positions (`at`, `start_sample`, `end_sample`) are samples at 16 kHz since the stream began;
+`start` and `end` of words and segments are seconds since the stream began.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word; `text` carries its punctuation and no surrounding space."""
+
+    text: str
+    start: float
+    end: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """What an engine makes of an utterance so far.
+
+    `stable` only grows while the utterance lasts; `tentative` follows it and may be rewritten.
+    `words` and `language` are filled by `Stream.finish` where the engine can.
+    """
+
+    stable: str = ""
+    tentative: str = ""
+    words: tuple[Word, ...] = ()
+    language: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The whole text, stable and tentative."""
+        return f"{self.stable}{self.tentative}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    """Somebody began to speak at sample `at`."""
+
+    utterance: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """The text of an unfinished utterance, heard up to sample `at`."""
+
+    utterance: int
+    at: int
+    stable: str
+    tentative: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStopped:
+    """The speech stopped at sample `at`; it may resume until the utterance is committed."""
+
+    utterance: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """The committed text of an utterance; it never changes. `text` may be empty."""
+
+    utterance: int
+    start_sample: int
+    end_sample: int
+    text: str
+    words: tuple[Word, ...] = ()
+    language: str | None = None
+
+
+Event: TypeAlias = SpeechStarted | Partial | SpeechStopped | Final
+"""All that a client hears, besides errors. Utterances are numbered from 0 and come in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One utterance of a finished transcript."""
+
+    id: int
+    start: float
+    end: float
+    text: str
+    words: tuple[Word, ...] = ()
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """A finished transcript; `duration` is the length of the audio in seconds."""
+
+    text: str
+    segments: tuple[Segment, ...]
+    language: str | None
+    duration: float
