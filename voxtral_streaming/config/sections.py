@@ -1,7 +1,8 @@
-"""The configuration: what may be set, checked once at the edge.
+"""What may be set: one frozen model per section, with its bounds and its defaults.
 
-A section is frozen and knows nothing of the others; a part of the package takes its own section.
-What a model fixes is a fact and stands with the model, not here.
+A section knows nothing of the others; a part of the package takes its own section. What a model
+fixes is a fact and stands with the model, not here. The docstring under a setting is its
+documentation: `docs/configuration.md` is made from it.
 """
 
 from __future__ import annotations
@@ -9,9 +10,32 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_serializer, model_validator
+from pydantic_core import PydanticCustomError
 
-Milliseconds = Annotated[int, Field(ge=0, le=600_000)]
+from voxtral_streaming.config.values import (
+    MASK,
+    ApiKey,
+    Device,
+    Directory,
+    Host,
+    HostPattern,
+    Language,
+    LogFile,
+    MemorySize,
+    Milliseconds,
+    ModelName,
+    Origin,
+    Revision,
+    is_loopback,
+)
+
+
+def conflict(key: str, value: object, expected: str) -> PydanticCustomError:
+    """The error for a value that is right alone and wrong beside another."""
+    return PydanticCustomError(
+        "conflict", "{key}: {value}: {expected}", {"key": key, "value": value, "expected": expected}
+    )
 
 
 class Section(BaseModel):
@@ -23,15 +47,15 @@ class Section(BaseModel):
 class ServerConfig(Section):
     """Where the server listens and what it takes from clients."""
 
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     """Address to listen on; anything but a loopback address needs `api_keys` or `insecure`."""
     port: int = Field(default=8000, ge=1, le=65535)
     """TCP port."""
     max_sessions: int = Field(default=16, ge=1, le=10_000)
     """Live sessions at once; one more is refused with a reason."""
-    allowed_origins: tuple[str, ...] = ()
-    """Origins of web pages, besides the server's own, that may open a WebSocket: `https://example.org`."""
-    api_keys: tuple[SecretStr, ...] = ()
+    allowed_origins: tuple[Origin, ...] = ()
+    """Origins of web pages, besides the server's own, that may open a WebSocket."""
+    api_keys: tuple[ApiKey, ...] = ()
     """Keys that clients must present as a bearer token; none: no key is asked for."""
     insecure: bool = False
     """Listen beyond loopback without keys."""
@@ -40,25 +64,35 @@ class ServerConfig(Section):
     drain_s: float = Field(default=30.0, gt=0, le=3600)
     """How long open sessions may take to finish when the server is told to stop."""
 
+    @field_serializer("api_keys")
+    def _mask(self, keys: tuple[SecretStr, ...]) -> list[str]:
+        return [MASK] * len(keys)
+
+    @model_validator(mode="after")
+    def _closed_unless_told(self) -> ServerConfig:
+        if not (is_loopback(self.host) or self.api_keys or self.insecure):
+            raise conflict("host", self.host, "beyond this machine needs `server.api_keys`, or `server.insecure: true`")
+        return self
+
 
 class ModelConfig(Section):
     """Which model runs, and how."""
 
-    name: str = Field(min_length=1)
-    """`whisper-base` and `whisper-tiny.en` are built in; else a directory or a hub name."""
-    device: str = Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")
-    """`auto`, `cpu`, `cuda` or `cuda:N`."""
+    name: ModelName
+    """`whisper-base` and `whisper-tiny.en` are built in; else a folder or a hub name."""
+    device: Device
+    """`auto` takes a GPU where there is one that the engine can use."""
     engine: Literal["auto", "whisper"] = "auto"
     """`auto` chooses by the model's files."""
     compute_type: Literal["int8", "float32"] = "int8"
     """Arithmetic of the built-in engine."""
     workers: int = Field(default=2, ge=1, le=64)
     """Decoding threads of the built-in engine, one core each."""
-    language: str | None = Field(default=None, pattern=r"^[a-z]{2,3}$")
-    """ISO 639 code of the language to expect where a client names none; unset: detect it."""
+    language: Language | None = None
+    """Language to expect where a client names none; unset: detect it."""
     torch_dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
     """Arithmetic of the Voxtral engines."""
-    max_memory_per_gpu: str = Field(default="16GB", pattern=r"^\d+(\.\d+)?\s?(MB|GB|MiB|GiB)$")
+    max_memory_per_gpu: MemorySize = "16GB"
     """What the Voxtral engines may take of a GPU; decides how many streams are admitted."""
     use_cache: bool = True
     """Keep keys and values between decoding steps (Voxtral engines)."""
@@ -66,24 +100,24 @@ class ModelConfig(Section):
     """Compile the decoding step (Voxtral engines)."""
     attention: Literal["auto", "flash", "cudnn", "efficient", "math"] = "auto"
     """Attention kernel to prefer (Voxtral engines)."""
-    revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$")
-    """Commit of the model repository, 40 hexadecimal digits."""
+    revision: Revision | None = None
+    """Commit of the model's repository."""
 
 
 class AudioConfig(Section):
     """What audio is taken in, and how much of it."""
 
     sample_rate: Literal[16000]
-    """Rate inside the package, in hertz: every model of this package takes 16000."""
+    """Rate inside the package, in hertz: every model of this package takes 16000. Clients may send any rate."""
     max_seconds: float = Field(default=14_400.0, gt=0, le=86_400)
     """Longest recording that is transcribed."""
     max_bytes: int = Field(default=25 * 2**20, ge=1024, le=2**32)
     """Largest upload, body or base64 text, decoded, from a client of the server."""
     allow_urls: bool = False
     """Whether clients of the server may name URLs to fetch (the command line and the library always may)."""
-    allowed_hosts: tuple[str, ...] = ()
-    """If not empty, the only hosts that may be fetched: `cdn.example.org`, `*.example.org`."""
-    allowed_dirs: tuple[Path, ...] = ()
+    allowed_hosts: tuple[HostPattern, ...] = ()
+    """If not empty, the only hosts that may be fetched."""
+    allowed_dirs: tuple[Directory, ...] = ()
     """Folders below which clients of the server may name files; none: no files."""
     connect_timeout_s: float = Field(default=5.0, gt=0, le=60)
     """Deadline for connecting to a URL's host."""
@@ -99,7 +133,8 @@ class VadConfig(Section):
     """When speech starts and stops."""
 
     threshold: float = Field(ge=0.0, le=1.0)
-    """RMS level of speech for the `energy` detector; 0.01 is -40 dBFS. The neural detector ignores it."""
+    """RMS level of speech for the `energy` detector; 0.01 is -40 dBFS. The neural detector does not use it: a level
+    alone calls every frame speech in noise and misses quiet speech."""
     detector: Literal["silero", "energy"] = "silero"
     """`silero` (neural, right in noise) or `energy` (a level, for tiny machines in quiet rooms)."""
     speech_probability: float = Field(default=0.5, gt=0.0, lt=1.0)
@@ -110,7 +145,7 @@ class VadConfig(Section):
     """Speech must last so long to start an utterance."""
     min_silence_duration_ms: Milliseconds = 200
     """Silence must last so long for speech to have stopped."""
-    pre_roll_ms: Milliseconds = 300
+    pre_roll_ms: Annotated[int, Field(ge=0, le=1000)] = 300
     """Audio before the detected start that belongs to the utterance."""
 
 
@@ -125,6 +160,12 @@ class SpectrogramConfig(Section):
     """Samples in a column's window; at most `n_fft`."""
     n_fft: int = Field(default=256, ge=32, le=8192)
     """Points of the Fourier transform."""
+
+    @model_validator(mode="after")
+    def _window_fits(self) -> SpectrogramConfig:
+        if self.win_length > self.n_fft:
+            raise conflict("win_length", self.win_length, f"at most `n_fft`, which is {self.n_fft}")
+        return self
 
 
 class StreamingConfig(Section):
@@ -143,11 +184,11 @@ class StreamingConfig(Section):
 
 
 class LoggingConfig(Section):
-    """The log file. No transcript, key or URL query is ever written to it."""
+    """The log. No transcript, key or URL query is ever written to it."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe level that is written."""
-    file: Path | None = Path("logs/voxtral_streaming.log")
+    file: LogFile | None = Path("logs/voxtral_streaming.log")
     """The log file, relative to the working directory; unset: standard error only."""
     max_bytes: int = Field(default=10 * 2**20, ge=65_536, le=2**31)
     """Size at which the file is rotated."""
@@ -165,3 +206,18 @@ class Config(Section):
     spectrogram: SpectrogramConfig = SpectrogramConfig()
     streaming: StreamingConfig = StreamingConfig()
     logging: LoggingConfig = LoggingConfig()
+
+    @model_validator(mode="after")
+    def _endpoint_after_stop(self) -> Config:
+        check_silences(self.vad, self.streaming)
+        return self
+
+
+def check_silences(vad: VadConfig, streaming: StreamingConfig) -> None:
+    """Raise a conflict unless an utterance ends no sooner than its speech stops."""
+    if streaming.endpoint_silence_ms < vad.min_silence_duration_ms:
+        raise conflict(
+            "streaming.endpoint_silence_ms",
+            streaming.endpoint_silence_ms,
+            f"at least `vad.min_silence_duration_ms`, which is {vad.min_silence_duration_ms}",
+        )

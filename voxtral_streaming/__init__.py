@@ -1,0 +1,1 @@
+"""Live speech to text on your own machine."""
