@@ -1,0 +1,1 @@
+"""Audio: everything between a source of bytes and `Samples`."""
