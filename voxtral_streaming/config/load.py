@@ -13,6 +13,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from voxtral_streaming.config import plain_yaml
 from voxtral_streaming.config.describe import expectation
 from voxtral_streaming.config.sections import Config, Section, StreamingConfig, VadConfig, check_silences
 from voxtral_streaming.config.settings import SECTIONS, Setting, from_environment, from_file, show
@@ -32,7 +33,7 @@ def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
     source = str(path) if path else "built-in defaults"
     text = _read(path) if path else files("voxtral_streaming").joinpath("default.yaml").read_text("utf-8")
     problems: list[ConfigProblem] = []
-    settings = [*from_file(text, problems), *from_environment(environ, problems)]
+    settings = [*from_file(_parsed(text, source), problems), *from_environment(environ, problems)]
     sections = _checked([_resolved(setting, environ) for setting in settings], problems)
     if problems:
         raise ConfigError(source, problems)
@@ -48,23 +49,36 @@ def _read(path: Path) -> str:
     """The text of a configuration file, within bounds."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise _unreadable(path, "not a file", "a YAML file")
+            raise _unreadable(str(path), "not a file", "a YAML file")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise _unreadable(path, error.strerror or "unreadable", "a YAML file that can be read") from error
+        raise _unreadable(str(path), error.strerror or "unreadable", "a YAML file that can be read") from error
     if len(data) > MAX_BYTES:
-        raise _unreadable(path, "too large", f"at most {MAX_BYTES} bytes")
+        raise _unreadable(str(path), "too large", f"at most {MAX_BYTES} bytes")
     if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        raise _unreadable(path, "starts with a byte order mark", "UTF-8 text without one")
+        raise _unreadable(str(path), "starts with a byte order mark", "UTF-8 text without one")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise _unreadable(path, f"byte {error.start} is not UTF-8", "UTF-8 text") from error
+        raise _unreadable(str(path), f"byte {error.start} is not UTF-8", "UTF-8 text") from error
 
 
-def _unreadable(path: Path, value: str, expected: str) -> ConfigError:
-    return ConfigError(str(path), [ConfigProblem("file", value, expected)])
+def _parsed(text: str, source: str) -> dict[str, Any]:
+    """The document in a configuration file: sections by name."""
+    try:
+        document = plain_yaml.parse(text)
+    except yaml.YAMLError as error:
+        place, trouble = plain_yaml.place_and_trouble(error)
+        raise _unreadable(source, trouble, "YAML", place) from error
+    if not isinstance(document, dict):
+        what = "empty" if document is None else show(document)
+        raise _unreadable(source, what, "sections such as `model:` and `audio:`")
+    return document
+
+
+def _unreadable(source: str, value: str, expected: str, place: str = "file") -> ConfigError:
+    return ConfigError(source, [ConfigProblem(place, value, expected)])
 
 
 def _resolved(setting: Setting, environ: Mapping[str, str]) -> Setting:

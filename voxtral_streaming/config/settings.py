@@ -29,17 +29,8 @@ class Setting:
     shown: str
 
 
-def from_file(text: str, problems: list[ConfigProblem]) -> Iterator[Setting]:
-    """The settings of a YAML text."""
-    try:
-        document = plain_yaml.parse(text)
-    except yaml.YAMLError as error:
-        problems.append(ConfigProblem(*plain_yaml.place_and_trouble(error), "YAML, as in `config.yaml`"))
-        return
-    if not isinstance(document, dict):
-        what = "empty" if document is None else show(document)
-        problems.append(ConfigProblem("file", what, "sections such as `model:` and `audio:`"))
-        return
+def from_file(document: dict[str, Any], problems: list[ConfigProblem]) -> Iterator[Setting]:
+    """The settings of a YAML document."""
     for section, content in document.items():
         yield from _from_section(section, content, problems)
 

@@ -53,7 +53,7 @@ def _is_api_key(value: SecretStr) -> bool:
 def _is_model(name: str) -> bool:
     if name.startswith((".", "~")) or Path(name).is_absolute():
         return any(Path(name).expanduser().joinpath(file).is_file() for file in ("config.json", "params.json"))
-    return name in BUILT_IN_MODELS or re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name, re.ASCII) is not None
+    return name in BUILT_IN_MODELS or re.fullmatch(r"[\w-][\w.-]{0,95}/[\w-][\w.-]{0,95}", name, re.ASCII) is not None
 
 
 def is_loopback(host: str) -> bool:
