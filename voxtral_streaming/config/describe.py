@@ -6,7 +6,7 @@ import types
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
-import annotated_types
+from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 
 from voxtral_streaming.config.values import Rule
@@ -52,14 +52,15 @@ def _choice(options: tuple[object, ...]) -> str:
 
 
 def _bounds(metadata: list[Any]) -> str:
-    low = next((entry for entry in metadata if isinstance(entry, annotated_types.Ge | annotated_types.Gt)), None)
-    high = next((entry for entry in metadata if isinstance(entry, annotated_types.Le | annotated_types.Lt)), None)
+    low = next((entry for entry in metadata if isinstance(entry, Ge | Gt)), None)
+    high = next((entry for entry in metadata if isinstance(entry, Le | Lt)), None)
     if low is None or high is None:
         return ""
-    lower = f"from {_number(low.ge)}" if isinstance(low, annotated_types.Ge) else f"above {_number(low.gt)}"
-    upper = f"to {_number(high.le)}" if isinstance(high, annotated_types.Le) else f"below {_number(high.lt)}"
-    joint = " " if isinstance(low, annotated_types.Ge) == isinstance(high, annotated_types.Le) else " and "
-    return f" {lower}{joint}{upper}"
+    if isinstance(low, Ge) and isinstance(high, Le):
+        return f" from {_number(low.ge)} to {_number(high.le)}"
+    lower = f"at least {_number(low.ge)}" if isinstance(low, Ge) else f"above {_number(low.gt)}"
+    upper = f"at most {_number(high.le)}" if isinstance(high, Le) else f"below {_number(high.lt)}"
+    return f" {lower} and {upper}"
 
 
 def _number(value: Any) -> str:
