@@ -62,9 +62,9 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def imports(path: Path) -> Iterator[str]:
+def imports(path: Path, *, at_run_time: bool = False) -> Iterator[str]:
     """The modules that a file imports, also inside functions; `from a import b` gives `a.b` where that is a module."""
-    for node in ast.walk(tree(path)):
+    for node in nodes(tree(path), at_run_time=at_run_time):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -73,6 +73,15 @@ def imports(path: Path) -> Iterator[str]:
             for alias in node.names:
                 name = f"{node.module}.{alias.name}"
                 yield name if is_own_module(name) else node.module
+
+
+def nodes(node: ast.AST, *, at_run_time: bool) -> Iterator[ast.AST]:
+    """The node and all below it; at run time, nothing under `if TYPE_CHECKING`."""
+    if at_run_time and isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        return
+    yield node
+    for child in ast.iter_child_nodes(node):
+        yield from nodes(child, at_run_time=at_run_time)
 
 
 def is_own_module(name: str) -> bool:
@@ -114,7 +123,7 @@ def test_what_has_a_home_is_imported_only_there(path: Path) -> None:
 
 
 def test_no_import_goes_in_a_circle() -> None:
-    graph = {module_name(path): {name for name in imports(path) if is_own_module(name)} for path in PACKAGE_SOURCES}
+    graph = {module_name(path): set(imports(path, at_run_time=True)) for path in PACKAGE_SOURCES}
     while leaves := [module for module, needs in graph.items() if not needs & graph.keys()]:
         for module in leaves:
             del graph[module]
