@@ -77,7 +77,12 @@ class Final:
     language: str | None = None
 
 
-Event: TypeAlias = SpeechStarted | Partial | SpeechStopped | Final
+@dataclass(frozen=True, slots=True)
+class Flushed:
+    """The answer to a `Flush` among the audio: every final of what came before it was given."""
+
+
+Event: TypeAlias = SpeechStarted | Partial | SpeechStopped | Final | Flushed
 """All that a client hears, besides errors. Utterances are numbered from 0 and come in order."""
 
 
