@@ -30,18 +30,27 @@ class StreamLog:
 
 
 async def play(
-    url: str, dialect: Dialect, schedule: Schedule, block_ms: int, starts_at: float, key: str | None = None
+    url: str,
+    dialect: Dialect,
+    schedule: Schedule,
+    block_ms: int,
+    starts_at: float,
+    *,
+    key: str | None = None,
+    paced: bool = True,
 ) -> StreamLog:
     """Connect, and send the schedule from `starts_at` (event loop time) on, each block when its last sample is spoken.
 
-    A connection that is refused or lost is told in the log's `failure`.
+    Not `paced`, the blocks are sent as fast as the server takes them. A connection that is refused or lost is
+    told in the log's `failure`.
     """
     log = StreamLog()
+    block = block_ms / 1000 if paced else 0.0
     blocks = _blocks(schedule.samples, dialect.sample_rate, block_ms)
     headers = {"Authorization": f"Bearer {key}"} if key else None
     try:
         async with connect(url, additional_headers=headers, compression=None, max_size=2**24) as socket:
-            await _converse(socket, dialect, blocks, block_ms / 1000, starts_at, log)
+            await _converse(socket, dialect, blocks, block, starts_at, log)
     except (OSError, WebSocketException, TimeoutError, asyncio.TimeoutError) as error:
         log.failure = f"{type(error).__name__}: {error}"
     return log

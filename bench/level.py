@@ -61,7 +61,7 @@ async def run(
         cost=cost,
         failures=failures,
         broken_limits=(*failures, *limits.broken(latencies)),
-        timeline=typical(placed[0], schedules[0]),
+        timeline=typical(zip(placed, schedules, strict=True)),
     )
 
 
@@ -72,7 +72,7 @@ async def _play_all(
         first = asyncio.get_running_loop().time() + CONNECT_S
         starts = (first + index * STAGGER_S / len(schedules) for index in range(len(schedules)))
         plays = (
-            play(target.url, dialect(), schedule, block_ms, start, target.key)
+            play(target.url, dialect(), schedule, block_ms, start, key=target.key)
             for schedule, start in zip(schedules, starts, strict=True)
         )
         logs = await asyncio.gather(*plays)

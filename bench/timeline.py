@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from operator import itemgetter
 
 import numpy as np
 
@@ -17,19 +18,17 @@ BEFORE_S, AFTER_S = 0.3, 1.5  # shown before the speech begins and after it ends
 SHORTEST_S, LONGEST_S = 2.5, 9.0  # utterances that fit on a page
 
 
-def typical(found: Sequence[Placed], schedule: Schedule) -> Timeline | None:
-    """The utterance whose final came after the median time, among those that fit on a page."""
+def typical(streams: Iterable[tuple[Sequence[Placed], Schedule]]) -> Timeline | None:
+    """The utterance whose final came after the median time, among all that fit on a page."""
     fitting = [
-        (one.utterance.committed - one.place.ends, one.place.begins, one.place.ends, one.utterance)
+        (one.utterance.states[-1][0] - one.place.ends, one.utterance, one.place.begins, one.place.ends, schedule)
+        for found, schedule in streams
         for one in found
-        if one.place and one.place.begins is not None and one.place.ends is not None and one.utterance.committed
+        if one.place and one.place.begins is not None and one.place.ends is not None
+        if SHORTEST_S <= one.place.ends - one.place.begins <= LONGEST_S
     ]
-    fitting = [entry for entry in fitting if SHORTEST_S <= entry[2] - entry[1] <= LONGEST_S]
-    if not fitting:
-        return None
-    fitting.sort(key=lambda entry: entry[0])
-    _, begins, ends, utterance = fitting[len(fitting) // 2]
-    return _draw(utterance, begins, ends, schedule)
+    fitting.sort(key=itemgetter(0))
+    return _draw(*fitting[len(fitting) // 2][1:]) if fitting else None
 
 
 def _draw(utterance: Utterance, begins: float, ends: float, schedule: Schedule) -> Timeline:

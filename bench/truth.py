@@ -13,7 +13,7 @@ the last word before a pause ends where the speech does. Inside speech their end
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -115,18 +115,22 @@ def locate(clip: Clip, model: WhisperModel) -> Truth:
     return hold_to_speech(words, speech_runs(clip.samples))
 
 
-def locate_all(clips: Iterable[Clip], weights: Path, cache: Path) -> dict[Clip, Truth]:
-    """Locate every clip, reading what is known from the file `cache` and writing what is new to it."""
-    known = _read(cache)
-    clips = list(clips)
-    missing = [clip for clip in clips if clip.digest not in known]
-    if missing:
-        from faster_whisper import WhisperModel  # loads slowly, and most runs find everything in the cache
+def locate_all(clips: Iterable[Clip], cache: Path, load: Callable[[], WhisperModel]) -> dict[Clip, Truth]:
+    """Locate every clip, reading what is known from the file `cache` and writing what is new to it.
 
-        model = WhisperModel(str(weights), device="cpu", compute_type="int8")
-        known.update({clip.digest: locate(clip, model) for clip in missing})
+    `load` is called once, and only where something is new.
+    """
+    clips, known = list(clips), _read(cache)
+    missing = [clip for clip in clips if _key(clip) not in known]
+    if missing:
+        model = load()
+        known.update({_key(clip): locate(clip, model) for clip in missing})
         _write(cache, known)
-    return {clip: known[clip.digest] for clip in clips}
+    return {clip: known[_key(clip)] for clip in clips}
+
+
+def _key(clip: Clip) -> str:
+    return f"{clip.digest}:{clip.language}"
 
 
 def _read(cache: Path) -> dict[str, Truth]:
