@@ -6,10 +6,14 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "voxtral_streaming"
@@ -41,6 +45,8 @@ HOMES = {  # what may be imported in one place only
     "uvicorn": "voxtral_streaming.server",
     "typer": "voxtral_streaming.cli",
 }
+WITH_EXTRAS = ("voxtral_streaming.engines.voxtral", "voxtral_streaming.cli.microphone")
+OWN = {PACKAGE, "bench", "scripts", "src"}
 MAX_FUNCTION_LINES = 60
 
 
@@ -58,6 +64,7 @@ ALL_SOURCES = sources(PACKAGE, "src", "bench", "scripts")
 each_source = pytest.mark.parametrize("path", ALL_SOURCES, ids=module_name)
 
 
+@cache
 def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
@@ -103,7 +110,7 @@ def floor(module: str) -> int:
 @each_source
 def test_no_floor_looks_up(path: Path) -> None:
     module = module_name(path)
-    own = [name for name in imports(path) if name.split(".")[0] in {PACKAGE, "bench", "scripts", "src"}]
+    own = [name for name in imports(path) if name.split(".")[0] in OWN]
     looking_up = [name for name in own if floor(name) > floor(module)]
     assert looking_up == [], f"{module} looks up"
 
@@ -128,6 +135,33 @@ def test_no_import_goes_in_a_circle() -> None:
         for module in leaves:
             del graph[module]
     assert graph == {}, "these import each other, or one that does"
+
+
+def distributions(*, extras: bool) -> set[str]:
+    """The distributions that the package declares, with those of its extras or without."""
+    declared = [Requirement(line) for line in requires("voxtral-streaming") or []]
+    return {canonicalize_name(one.name) for one in declared if extras or "extra" not in str(one.marker)}
+
+
+@cache
+def owners() -> Mapping[str, list[str]]:
+    """The distributions that each top-level module belongs to."""
+    return packages_distributions()
+
+
+def third_parties(path: Path) -> set[str]:
+    """The distributions that a file imports from."""
+    modules = {name.split(".")[0] for name in imports(path)} - sys.stdlib_module_names - OWN
+    return {canonicalize_name(owners().get(module, [module])[0]) for module in modules}
+
+
+@each_source
+def test_every_import_is_declared(path: Path) -> None:
+    """Only what an extra is for may need the extra."""
+    module = module_name(path)
+    needs_extra = not stands_in(module, PACKAGE) or any(stands_in(module, room) for room in WITH_EXTRAS)
+    declared = distributions(extras=needs_extra) | {"pydantic-core"}  # comes with pydantic, in its one right version
+    assert third_parties(path) - declared == set()
 
 
 @each_source
