@@ -16,6 +16,7 @@ from voxtral_streaming.audio.units import SAMPLE_RATE, Samples
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_SPEECH = ROOT.parent / "shared" / "speech"
+SAMPLE = ROOT / "voxtral_streaming" / "server" / "page" / "sample.flac"
 
 
 @dataclass(frozen=True)
@@ -56,3 +57,10 @@ def read_manifest(folder: Path) -> list[Clip]:
 def choose(clips: Iterable[Clip], languages: Sequence[str], kinds: Sequence[str]) -> list[Clip]:
     """Those in one of the languages and of one of the kinds."""
     return [clip for clip in clips if clip.language in languages and clip.kind in kinds]
+
+
+def default_clips() -> list[Clip]:
+    """The real English clips beside the checkout where they are, else the recording that the page offers to try."""
+    if SHARED_SPEECH.is_dir():
+        return choose(read_manifest(SHARED_SPEECH), ["en"], ["real"])
+    return [Clip(SAMPLE, "en")]
