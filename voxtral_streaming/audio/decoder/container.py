@@ -69,7 +69,10 @@ def _mpeg_demuxer(head: bytes) -> str | None:
 
 
 def _is_mpeg_audio(head: bytes) -> bool:
-    """Whether a header of MPEG audio (ISO 11172-3, 2.4.2.3) holds no reserved value."""
+    """Whether a header of MPEG audio (ISO 11172-3, 2.4.2.3) is of layer II or III, without reserved values.
+
+    Nobody uses layer I, and the mark at the start of UTF-16 text looks like it.
+    """
     version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
     bit_rate, rate = head[2] >> 4, head[2] >> 2 & 3
-    return head[1] & 0xE0 == 0xE0 and version != 1 and layer != 0 and bit_rate not in (0, 15) and rate != 3
+    return head[1] & 0xE0 == 0xE0 and version != 1 and layer in (1, 2) and bit_rate not in (0, 15) and rate != 3

@@ -57,6 +57,8 @@ class DecoderProcess:
             self._control = self._process = None
 
     def _start(self) -> socket.socket:
+        if self._control is not None:
+            self._control.close()
         ours, theirs = socket.socketpair()
         path = [str(PACKAGE_ROOT), *filter(None, sys.path)]
         with theirs:

@@ -135,7 +135,7 @@ class Recording:
 
 def _open(file: BinaryIO, demuxer: str) -> InputContainer:
     try:
-        return av.open(file, "r", format=demuxer, options=GUARDS)
+        return av.open(file, "r", format=demuxer, options=GUARDS, metadata_errors="replace")  # tags in any code page
     except av.FFmpegError as error:
         raise CorruptAudio(f"the {demuxer} container cannot be read: {error.strerror}") from error
 
