@@ -35,7 +35,7 @@ def test_the_level_of_the_recording_does_not_matter(gain: float) -> None:
 def test_gaps_and_clicks_are_too_short() -> None:
     gap = np.concatenate([_noise(0.5), _tone(0.5), _noise(0.1), _tone(0.5), _noise(0.5)])
     assert speech_runs(gap) == [(8_000, 25_600)]
-    click = np.concatenate([_noise(0.5), _tone(0.5), _noise(0.5), _tone(0.03), _noise(0.5)])
+    click = np.concatenate([_noise(0.5), _tone(0.5), _noise(0.5), _tone(0.01), _noise(0.5)])
     assert speech_runs(click) == [(8_000, 16_000)]
 
 
