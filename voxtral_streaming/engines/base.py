@@ -31,6 +31,7 @@ class StreamOptions:
     """What a client asks of recognition; checked against `Capabilities` when a stream is opened."""
 
     language: str | None = None  # None: detect
+    likely_language: str | None = None  # what earlier utterances were in; stands where the audio leaves doubt
     prompt: str | None = None  # names and words to expect
     delay_ms: int | None = None  # look-ahead of a streaming model
     partials: bool = True  # False: only `finish` decodes

@@ -1,0 +1,1 @@
+"""The built-in engine: Whisper through CTranslate2, for any CPU, offline."""

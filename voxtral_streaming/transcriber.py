@@ -1,0 +1,159 @@
+"""The library: `Transcriber` turns recordings into transcripts and live audio into events.
+
+A recording is a stream fed fast: `transcribe` is a few lines over `stream`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import replace
+from types import TracebackType
+from typing import TypeAlias
+
+import numpy as np
+
+from voxtral_streaming.audio.decode import open_audio
+from voxtral_streaming.audio.source import SourcePolicy
+from voxtral_streaming.audio.units import SAMPLE_RATE, Samples, samples_from_seconds, seconds
+from voxtral_streaming.config import Config, load_config
+from voxtral_streaming.engines import open_engine
+from voxtral_streaming.engines.base import Engine, StreamOptions
+from voxtral_streaming.recognise import Audio, recognise
+from voxtral_streaming.transcript import Event, Final, Segment, Transcript
+from voxtral_streaming.vad import open_endpointer
+from voxtral_streaming.vad.activity import Endpointer
+
+FILE_BACKLOG = 240 * SAMPLE_RATE  # of a recording, recognised at the same time
+
+Progress: TypeAlias = Callable[[float, float | None], None]
+"""Called with the seconds that are done, and the seconds of the whole where they are known."""
+
+
+class Transcriber:
+    """Recognises speech with one engine. Opened by `initialize` or `async with`; serves many streams at once."""
+
+    def __init__(self, config: Config | None = None, *, engine: Engine | None = None) -> None:
+        """Without a configuration the built-in defaults hold; without an engine the configuration chooses one."""
+        self.config = config or load_config(None, {})
+        self.engine = engine or open_engine(self.config)
+        self._is_initialized = False
+
+    async def initialize(self) -> None:
+        """Load the model. Raises `WeightsError` or `EngineUnavailable`. Does nothing the second time."""
+        if not self._is_initialized:
+            await self.engine.start()
+            self._is_initialized = True
+
+    async def close(self) -> None:
+        """Stop the engine, giving up open streams."""
+        if self._is_initialized:
+            self._is_initialized = False
+            await self.engine.close()
+
+    async def __aenter__(self) -> Transcriber:
+        await self.initialize()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def endpointer(self) -> Endpointer:
+        """A fresh endpointer, as configured and within what the engine can take."""
+        limit = self.engine.capabilities.max_utterance_s
+        return open_endpointer(self.config.vad, self.config.streaming, limit)
+
+    def options(self, options: StreamOptions | None = None) -> StreamOptions:
+        """The options that were asked for, or the default ones, with the configured language where none is named."""
+        options = options or StreamOptions()
+        return replace(options, language=options.language or self.config.model.language)
+
+    async def stream(self, audio: Audio, *, options: StreamOptions | None = None) -> AsyncGenerator[Event, None]:
+        """The events of live audio: blocks of float32 [n_samples] at 16 kHz, of any length, and `Flush`."""
+        await self.initialize()
+        backlog = samples_from_seconds(self.config.streaming.max_backlog_s)
+        events = recognise(audio, self.endpointer(), self.engine, self.options(options), max_backlog=backlog)
+        async with aclosing(events):
+            async for event in events:
+                yield event
+
+    async def transcribe(
+        self,
+        source: str | os.PathLike[str] | bytes | Samples,
+        *,
+        options: StreamOptions | None = None,
+        on_progress: Progress | None = None,
+    ) -> Transcript:
+        """Transcribe a path, a URL, a `data:` URI, the bytes of a file, or samples [n_samples] at 16 kHz.
+
+        Raises `AudioError` when the source cannot be read. The caller is trusted: any path that the process may
+        read is read, any URL is fetched.
+        """
+        if isinstance(source, np.ndarray):
+            return await self.transcript(_blocks(source), seconds(len(source)), options, on_progress)
+        async with open_audio(source, SourcePolicy.trusted(self.config.audio)) as audio:
+            return await self.transcript(audio, audio.duration, options, on_progress)
+
+    async def transcribe_from_url(self, audio_url: str) -> str:
+        """The text of the recording at a URL; a path or a `data:` URI will do as well."""
+        return (await self.transcribe(audio_url)).text
+
+    async def transcript(
+        self,
+        blocks: AsyncIterator[Samples],
+        duration: float | None = None,
+        options: StreamOptions | None = None,
+        on_progress: Progress | None = None,
+    ) -> Transcript:
+        """The transcript of a whole recording, given as decoded blocks at 16 kHz."""
+        await self.initialize()
+        meter = _Meter(blocks)
+        segments: list[Segment] = []
+        chosen = replace(self.options(options), partials=False)
+        async with aclosing(
+            recognise(meter.blocks(), self.endpointer(), self.engine, chosen, max_backlog=FILE_BACKLOG)
+        ) as events:
+            async for event in events:
+                if isinstance(event, Final):
+                    segments += _segments(event, len(segments))
+                    if on_progress:
+                        on_progress(seconds(event.end_sample), duration)
+        return _transcript(segments, seconds(meter.n_samples))
+
+
+class _Meter:
+    """Counts the samples that pass."""
+
+    def __init__(self, blocks: AsyncIterator[Samples]) -> None:
+        self._blocks = blocks
+        self.n_samples = 0
+
+    async def blocks(self) -> AsyncIterator[Samples]:
+        async for block in self._blocks:
+            self.n_samples += len(block)
+            yield block
+
+
+async def _blocks(samples: Samples) -> AsyncIterator[Samples]:
+    yield samples.astype(np.float32, copy=False)
+
+
+def _segments(final: Final, number: int) -> list[Segment]:
+    """The segment of a final: none where nothing was said."""
+    if not final.text:
+        return []
+    start, end = seconds(final.start_sample), seconds(final.end_sample)
+    return [Segment(number, start, end, final.text, final.words, final.language)]
+
+
+def _transcript(segments: list[Segment], duration: float) -> Transcript:
+    """All segments as one text; the language is that of most of the speech."""
+    spoken: dict[str, float] = {}
+    for segment in segments:
+        if segment.language:
+            spoken[segment.language] = spoken.get(segment.language, 0.0) + segment.end - segment.start
+    language = max(spoken, key=lambda name: spoken[name]) if spoken else None
+    return Transcript(" ".join(segment.text for segment in segments), tuple(segments), language, duration)
