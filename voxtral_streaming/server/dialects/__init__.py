@@ -1,0 +1,1 @@
+"""The languages that clients speak over a WebSocket: pure translations, without I/O."""

@@ -1,0 +1,140 @@
+"""What every dialect translates from and to.
+
+A client's frames become actions, which the live session carries out; notices are what the session
+has to say, which the dialect writes as frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from voxtral_streaming.audio.pcm import Encoding
+from voxtral_streaming.audio.units import SAMPLE_RATE
+from voxtral_streaming.engines.base import Capabilities, StreamOptions
+from voxtral_streaming.errors import VoxtralError
+from voxtral_streaming.transcript import Final, Partial, SpeechStarted, SpeechStopped
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFormat:
+    """The layout of a client's audio: interleaved PCM."""
+
+    encoding: Encoding = "pcm_s16le"
+    sample_rate: int = SAMPLE_RATE
+    channels: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Begin to recognise; once, before any other action but `KeepAlive` and `Close`."""
+
+    options: StreamOptions
+    audio: AudioFormat
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """The next bytes of audio, cut anywhere."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """End the open utterance here; answered by `Flushed` with the same `id`."""
+
+    id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeepAlive:
+    """Nothing, but the client is still there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """No more audio: give the last final and end."""
+
+
+Action: TypeAlias = Start | Audio | Flush | KeepAlive | Close
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The session is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Recognition has begun as `start` says."""
+
+    start: Start
+
+
+@dataclass(frozen=True, slots=True)
+class Flushed:
+    """Every final up to the flush was sent."""
+
+    id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something was mended or left out; the session goes on."""
+
+    code: str
+    message: str
+    param: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The session ends with an error."""
+
+    error: VoxtralError
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The session ends in order. Counts are samples at 16 kHz; received = consumed + dropped."""
+
+    received: int
+    consumed: int
+    dropped: int
+    sanitized: int
+    utterances: int
+
+
+Notice: TypeAlias = (
+    Opened | Started | SpeechStarted | Partial | SpeechStopped | Final | Flushed | Warned | Failed | Closed
+)
+Frame: TypeAlias = str | bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFacts:
+    """What a dialect must know of the session that it speaks for."""
+
+    id: str
+    capabilities: Capabilities
+    language: str | None  # in force where the client names none
+    idle_timeout_s: float
+    max_utterance_s: float
+
+
+class Dialect(Protocol):
+    """One client's language: holds the state of one session, does no I/O, is used from one task each way."""
+
+    def receive(self, frame: Frame) -> Sequence[Action]:
+        """What a frame of the client asks for.
+
+        Raises `ProtocolError`, `AudioError` and `UnsupportedOption`; all end the session.
+        """
+
+    def encode(self, notice: Notice) -> Sequence[Frame]:
+        """How the client is told; in the order in which the frames are sent."""
+
+    def close_code(self, error: VoxtralError) -> int:
+        """The WebSocket close code after this error."""

@@ -1,0 +1,235 @@
+"""The dialect of this server, `/ws`: see `docs/protocol.md`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from voxtral_streaming.audio.encoded import decode_base64
+from voxtral_streaming.audio.pcm import MAX_CHANNELS, Encoding
+from voxtral_streaming.audio.resample import MAX_RATE
+from voxtral_streaming.audio.units import SAMPLE_RATE, seconds
+from voxtral_streaming.engines.base import StreamOptions
+from voxtral_streaming.errors import AudioError, ProtocolError, UnsupportedMedia, UnsupportedOption, VoxtralError
+from voxtral_streaming.server.dialects.actions import (
+    Action,
+    Audio,
+    AudioFormat,
+    Close,
+    Closed,
+    Failed,
+    Flush,
+    Flushed,
+    Frame,
+    KeepAlive,
+    Notice,
+    Opened,
+    SessionFacts,
+    Start,
+    Started,
+    Warned,
+)
+from voxtral_streaming.server.dialects.strict_json import parse_object
+from voxtral_streaming.server.errors import (
+    IdleTimeout,
+    InvalidConfig,
+    MessageTooLarge,
+    SlowConsumer,
+    Stopping,
+    TooManySessions,
+    problem,
+)
+from voxtral_streaming.server.fields import Fields, Language, Prompt, wrong_field
+from voxtral_streaming.server.limits import MAX_CONTROL_CHARS, MAX_FRAME_BYTES, MAX_ID_CHARS
+from voxtral_streaming.server.options import check_options
+from voxtral_streaming.transcript import Final, Partial, SpeechStarted, SpeechStopped
+
+MIN_LIVE_RATE = 8_000  # hertz: that of the telephone; less is a mistake of the client's
+
+CLOSE_CODES: dict[type[VoxtralError], int] = {
+    Stopping: 1001,
+    UnsupportedMedia: 1003,
+    AudioError: 1008,
+    ProtocolError: 1008,
+    SlowConsumer: 1008,
+    UnsupportedOption: 1008,
+    MessageTooLarge: 1009,
+    VoxtralError: 1011,
+    IdleTimeout: 4408,
+    TooManySessions: 4429,
+}
+
+
+class _AudioFields(Fields):
+    encoding: Encoding = "pcm_s16le"
+    sample_rate: int = Field(default=SAMPLE_RATE, ge=MIN_LIVE_RATE, le=MAX_RATE)
+    channels: int = Field(default=1, ge=1, le=MAX_CHANNELS)
+
+
+class _StartMessage(Fields):
+    type: Literal["start"]
+    audio: _AudioFields = _AudioFields()
+    language: Language | None = None
+    prompt: Prompt | None = None
+    delay_ms: int | None = None
+    partials: bool = True
+    words: bool = True
+
+
+class _AudioMessage(Fields):
+    type: Literal["audio"]
+    audio: str
+
+
+class _FlushMessage(Fields):
+    type: Literal["flush"]
+    id: Annotated[str, Field(max_length=MAX_ID_CHARS)] | None = None
+
+
+class _KeepAliveMessage(Fields):
+    type: Literal["keepalive"]
+
+
+class _CloseMessage(Fields):
+    type: Literal["close"]
+
+
+_MESSAGES: Mapping[object, type[Fields]] = {
+    "start": _StartMessage,
+    "audio": _AudioMessage,
+    "flush": _FlushMessage,
+    "keepalive": _KeepAliveMessage,
+    "close": _CloseMessage,
+}
+
+
+class Native:
+    """One session's side of the native protocol."""
+
+    def __init__(self, facts: SessionFacts) -> None:
+        self._facts = facts
+        self._is_started = False
+        self._is_closed = False
+        self._n_sent = 0
+
+    def receive(self, frame: Frame) -> Sequence[Action]:
+        """What a frame asks for; whatever follows `close` is ignored."""
+        if self._is_closed:
+            return ()
+        if isinstance(frame, bytes):
+            return self._in_session(Audio(frame))
+        match _read(frame):
+            case _StartMessage() as message:
+                return [self._start(message)]
+            case _AudioMessage(audio=text):
+                return self._in_session(Audio(decode_base64(text, MAX_FRAME_BYTES)))
+            case _FlushMessage(id=id_):
+                return self._in_session(Flush(id_))
+            case _CloseMessage():
+                self._is_closed = True
+                return [Close()]
+            case _:
+                return [KeepAlive()]
+
+    def _start(self, message: _StartMessage) -> Start:
+        if self._is_started:
+            raise ProtocolError("start: only once, before any audio", param="type")
+        self._is_started = True
+        can = self._facts.capabilities
+        options = StreamOptions(
+            language=message.language or self._facts.language,
+            prompt=message.prompt,
+            delay_ms=message.delay_ms,
+            partials=message.partials and can.partials,
+            words=message.words and can.timestamps == "word",
+        )
+        try:
+            check_options(options, can)
+        except UnsupportedOption as error:
+            raise InvalidConfig(error.message, param=error.param) from error
+        return Start(options, AudioFormat(**message.audio.model_dump()))
+
+    def _in_session(self, action: Action) -> Sequence[Action]:
+        """The action, after the start with its defaults if the client sent none."""
+        if self._is_started:
+            return [action]
+        return [self._start(_StartMessage(type="start")), action]
+
+    def encode(self, notice: Notice) -> Sequence[Frame]:
+        """One message for each notice."""
+        message = self._message(notice)
+        kind = message.pop("type")
+        numbered = {"type": kind, "seq": self._n_sent, **message}
+        self._n_sent += 1
+        return [json.dumps(numbered, ensure_ascii=False, separators=(",", ":"))]
+
+    def _message(self, notice: Notice) -> dict[str, Any]:
+        match notice:
+            case Opened():
+                return {"type": "session", **self._session()}
+            case Started(start):
+                return {"type": "started", "audio": asdict(start.audio), **_in_force(start.options)}
+            case SpeechStarted(utterance, at):
+                return {"type": "speech_started", "utterance": utterance, "at": at, "seconds": seconds(at)}
+            case Partial():
+                return {"type": "partial", **asdict(notice), "seconds": seconds(notice.at)}
+            case SpeechStopped(utterance, at):
+                return {"type": "speech_stopped", "utterance": utterance, "at": at, "seconds": seconds(at)}
+            case Final():
+                return _final(notice)
+            case Flushed(id_):
+                return {"type": "flushed", "id": id_}
+            case Warned():
+                return {"type": "warning", **asdict(notice)}
+            case Failed(error):
+                return {"type": "error", "error": problem(error), "fatal": True}
+            case Closed():
+                counts = asdict(notice)
+                utterances = counts.pop("utterances")
+                return {
+                    "type": "closed",
+                    **{f"{name}_samples": count for name, count in counts.items()},
+                    "utterances": utterances,
+                }
+
+    def _session(self) -> dict[str, Any]:
+        facts = self._facts
+        engine = asdict(facts.capabilities)
+        del engine["max_utterance_s"]
+        limits = {
+            "max_frame_bytes": MAX_FRAME_BYTES,
+            "idle_timeout_s": facts.idle_timeout_s,
+            "max_utterance_s": facts.max_utterance_s,
+        }
+        return {"id": facts.id, "engine": engine, "limits": limits}
+
+    def close_code(self, error: VoxtralError) -> int:
+        """See the table of close codes in the protocol page."""
+        return next(CLOSE_CODES[kind] for kind in type(error).__mro__ if kind in CLOSE_CODES)
+
+
+def _in_force(options: StreamOptions) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in ("language", "prompt", "delay_ms", "partials", "words")}
+
+
+def _final(final: Final) -> dict[str, Any]:
+    message = asdict(final)
+    return {"type": "final", **message, "start": seconds(final.start_sample), "end": seconds(final.end_sample)}
+
+
+def _read(text: str) -> Fields:
+    """The message that a text frame holds, its fields checked."""
+    message = parse_object(text)
+    kind = message.get("type")
+    if kind != "audio" and len(text) > MAX_CONTROL_CHARS:
+        raise MessageTooLarge(f"a message without audio may have {MAX_CONTROL_CHARS} characters")
+    if not isinstance(kind, str) or kind not in _MESSAGES:
+        raise ProtocolError(f"type: must be one of {', '.join(map(str, _MESSAGES))}", param="type")
+    try:
+        return _MESSAGES[kind].model_validate(message)
+    except ValidationError as error:
+        raise wrong_field(error, InvalidConfig if kind == "start" else ProtocolError) from error

@@ -1,0 +1,122 @@
+"""What can go wrong at the server's edge, beyond the errors of the package.
+
+VoxtralError
+├── ProtocolError
+│   ├── InvalidJson          text that is not JSON as this server takes it
+│   ├── InvalidConfig        an option of a live session is wrong, or not offered by the engine
+│   └── MessageTooLarge      a text message that is too long
+├── InvalidRequest           the fields of an HTTP request are wrong
+├── MalformedBody            an HTTP body that cannot be read as its content type says
+├── RequestTimeout           an HTTP body that comes too slowly
+├── Unauthorized             no key, or a wrong one
+├── OriginForbidden          a web page of an origin that is not allowed
+├── IdleTimeout              a live session in which nothing was sent
+├── SlowConsumer             a client that does not read what it is sent
+└── Refused                  not now; carries `retry_after_s`
+    ├── TooManySessions      of live sessions
+    ├── Overloaded           with files
+    └── Stopping             the server is about to stop
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from voxtral_streaming.errors import EngineError, ProtocolError, VoxtralError
+from voxtral_streaming.server.limits import RETRY_AFTER_S
+
+
+class InvalidJson(ProtocolError):
+    """Text that is not JSON as this server takes it."""
+
+    code = "invalid_json"
+
+
+class InvalidConfig(ProtocolError):
+    """An option of a live session is wrong, or not offered by the engine."""
+
+    code = "invalid_config"
+
+
+class MessageTooLarge(ProtocolError):
+    """A text message that is too long."""
+
+    code = "message_too_large"
+
+
+class InvalidRequest(VoxtralError):
+    """The fields of an HTTP request are wrong."""
+
+    code = "invalid_request"
+
+
+class MalformedBody(VoxtralError):
+    """An HTTP body that cannot be read as its content type says."""
+
+    code = "malformed_body"
+
+
+class RequestTimeout(VoxtralError):
+    """An HTTP body that comes too slowly."""
+
+    code = "request_timeout"
+
+
+class Unauthorized(VoxtralError):
+    """No key, or a wrong one."""
+
+    code = "unauthorized"
+
+
+class OriginForbidden(VoxtralError):
+    """A web page of an origin that is not allowed."""
+
+    code = "origin_forbidden"
+
+
+class IdleTimeout(VoxtralError):
+    """A live session in which nothing was sent."""
+
+    code = "idle_timeout"
+
+
+class SlowConsumer(VoxtralError):
+    """A client that does not read what it is sent."""
+
+    code = "slow_consumer"
+
+
+class Refused(VoxtralError):
+    """Not now; the client may come back after `retry_after_s`."""
+
+    retry_after_s: ClassVar[int] = RETRY_AFTER_S
+
+
+class TooManySessions(Refused):
+    """All live sessions are taken."""
+
+    code = "too_many_sessions"
+
+
+class Overloaded(Refused):
+    """Too many files are waiting."""
+
+    code = "overloaded"
+
+
+class Stopping(Refused):
+    """The server is about to stop."""
+
+    code = "stopping"
+
+
+def problem(error: VoxtralError) -> dict[str, object]:
+    """The one shape of an error that clients see, over HTTP and over WebSockets.
+
+    What the engine says of its failure may name files of the server, so it stays in the log.
+    """
+    message = "recognition failed" if isinstance(error, EngineError) else error.message
+    shape: dict[str, object] = {"code": error.code, "message": message, "param": error.param}
+    if isinstance(error, Refused):
+        shape["retry_after_s"] = error.retry_after_s
+    return shape

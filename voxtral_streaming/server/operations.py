@@ -1,0 +1,37 @@
+"""For whoever runs the server: is it alive, is it ready, how is it doing."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from voxtral_streaming.server.errors import Stopping
+from voxtral_streaming.server.problems import responses
+
+router = APIRouter()
+
+
+@router.get("/health/live", summary="Whether the process runs")
+async def live() -> dict[str, str]:
+    """Needs no key."""
+    return {"status": "live"}
+
+
+@router.get("/health/ready", summary="Whether sessions are admitted", responses=responses(401, 403, 503))
+async def ready(request: Request) -> dict[str, str]:
+    """The engine is loaded, and the server is not about to stop."""
+    if request.app.state.service.is_stopping:
+        raise Stopping("the server is stopping")
+    return {"status": "ready"}
+
+
+@router.get(
+    "/metrics",
+    summary="Counters, as Prometheus reads them",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **responses(401, 403)},
+)
+async def metrics(request: Request) -> Response:
+    """See `voxtral_*`; none of them names a session or a client."""
+    return Response(generate_latest(request.app.state.service.metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,132 @@
+"""Runs the server: uvicorn, with bounds of its own, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import anyio
+import uvicorn
+from fastapi import FastAPI
+
+from voxtral_streaming.config import Config, ServerConfig
+from voxtral_streaming.server.app import create_app, lifespan
+from voxtral_streaming.server.limits import (
+    MAX_FRAME_BYTES,
+    PING_INTERVAL_S,
+    PING_TIMEOUT_S,
+    SHUTDOWN_TIMEOUT_S,
+)
+from voxtral_streaming.server.protocols import HttpProtocol, WebSocketProtocol
+from voxtral_streaming.server.service import Service
+from voxtral_streaming.transcriber import Transcriber
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+EXIT_FORCED = 1
+
+logger = logging.getLogger(__name__)
+
+
+def serve(config: Config, transcriber: Transcriber | None = None) -> None:
+    """Serve until SIGINT or SIGTERM, then drain: whoever speaks gets his finals.
+
+    The address is bound before the model is loaded; raises OSError where that fails, and what
+    loading raises. A second signal, or sessions that do not end within `server.drain_s`, end the
+    process at once, with exit status 1.
+    """
+    with bind(config.server) as listener:
+        asyncio.run(_serve(config, transcriber or Transcriber(config), listener))
+
+
+async def _serve(config: Config, transcriber: Transcriber, listener: socket.socket) -> None:
+    app = create_app(config, transcriber)
+    server = Server(app, config.server)
+    async with lifespan(app):
+        with server.stopped_by_signals():
+            await server.serve([listener])
+        if not server.is_drained:
+            logger.error("ended before every session was finished")
+            logging.shutdown()
+            os._exit(EXIT_FORCED)  # an engine that hangs would hold the process
+
+
+def bind(config: ServerConfig) -> socket.socket:
+    """A socket bound to the configured address, not yet listening."""
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((config.host, config.port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which by itself would cut every WebSocket off when it is told to stop."""
+
+    def __init__(self, app: FastAPI, config: ServerConfig) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=HttpProtocol,
+                ws=WebSocketProtocol,
+                ws_max_size=MAX_FRAME_BYTES,
+                ws_ping_interval=PING_INTERVAL_S,
+                ws_ping_timeout=PING_TIMEOUT_S,
+                ws_per_message_deflate=False,
+                lifespan="off",
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
+            )
+        )
+        self._service: Service = app.state.service
+        self._drain_s = config.drain_s
+        self._draining: asyncio.Task[None] | None = None
+        self.is_drained = False
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen."""
+        await super().startup(sockets)
+        logger.info("listening on port %d", self.servers[0].sockets[0].getsockname()[1])
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to `stopped_by_signals`."""
+        yield
+
+    @contextmanager
+    def stopped_by_signals(self) -> Iterator[None]:
+        """Stop in order at the first signal, and at once at the second."""
+        loop = asyncio.get_running_loop()
+        for number in STOP_SIGNALS:
+            loop.add_signal_handler(number, self.stop)
+        try:
+            yield
+        finally:
+            for number in STOP_SIGNALS:
+                loop.remove_signal_handler(number)
+
+    def stop(self) -> None:
+        """Begin to drain; called again, end at once."""
+        if self._draining is None:
+            self._draining = asyncio.create_task(self._drain())
+        else:
+            self.force_exit = self.should_exit = True
+
+    async def _drain(self) -> None:
+        logger.info("stopping: open sessions have %g s to finish", self._drain_s)
+        with anyio.move_on_after(self._drain_s):
+            await self._service.drain()
+            self.is_drained = True
+        self.should_exit = True
