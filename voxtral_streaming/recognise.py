@@ -63,7 +63,7 @@ class _Listener:
     async def utterances(self, audio: Audio) -> AsyncGenerator[Utterance | Flushed, None]:
         """The utterances, each as soon as it begins, and between them the answers to flushes."""
         listening = asyncio.create_task(self._listen(audio))
-        listening.add_done_callback(lambda _: self._started.put_nowait(None))
+        listening.add_done_callback(self._end)
         try:
             while (utterance := await self._started.get()) is not None:
                 yield utterance
@@ -73,6 +73,12 @@ class _Listener:
             await asyncio.gather(listening, return_exceptions=True)
             for utterance in self._utterances:
                 await utterance.close()
+
+    def _end(self, listening: asyncio.Task[None]) -> None:
+        self._started.put_nowait(None)
+        error = None if listening.cancelled() else listening.exception()
+        if error is not None and self._utterances:
+            self._utterances[-1].abandon(error)
 
     async def _listen(self, audio: Audio) -> None:
         async for block in audio:

@@ -31,6 +31,7 @@ class Utterance:
         self._events: deque[Event] = deque([SpeechStarted(number, start)])
         self._emitted = asyncio.Event()
         self._shown = Hypothesis()
+        self._failure: BaseException | None = None  # of the audio
         self.following = asyncio.create_task(self._follow())
 
     @property
@@ -62,12 +63,20 @@ class Utterance:
                 self._over.set()
                 self._turn(is_lull=True)
 
+    def abandon(self, error: BaseException) -> None:
+        """The audio failed: if the utterance is open, its endpoint never comes, and `events` raises the error."""
+        if not self._over.is_set():
+            self._failure = error
+            self._emitted.set()
+
     async def events(self) -> AsyncIterator[Event]:
         """All that is to be told of the utterance, its final last. Raises what stopped its recognition."""
         self.following.add_done_callback(lambda _: self._emitted.set())
         while True:
             while self._events:
                 yield self._events.popleft()
+            if self._failure is not None:
+                raise self._failure
             if self.following.done():
                 break
             self._emitted.clear()
