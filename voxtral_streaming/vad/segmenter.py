@@ -1,0 +1,212 @@
+"""The state machine that makes utterances of judged frames. It knows positions, not samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from voxtral_streaming.vad.activity import Endpoint, Pause, SpeechStarted, SpeechStopped
+from voxtral_streaming.vad.frames import FRAME
+from voxtral_streaming.vad.gap import GapFinder
+from voxtral_streaming.vad.timing import Timing
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The samples from `start` to just before `end` belong to the utterance."""
+
+    start: int
+    end: int
+
+
+Mark: TypeAlias = SpeechStarted | Span | Pause | SpeechStopped | Endpoint
+
+
+@dataclass(slots=True)
+class Candidate:
+    """Speech that may become an utterance, once enough of it was heard before too much silence."""
+
+    start: int
+    needed: int  # samples of speech still to come
+    patience: int  # samples of silence that it outlives
+    is_heard: bool = False  # speech was heard
+
+
+@dataclass(slots=True)
+class Utterance:
+    """An open utterance."""
+
+    start: int
+    is_paused: bool = False  # its last speech is followed by a pause that was told
+    is_stopped: bool = False  # … and by silence that was told
+
+
+class Segmenter:
+    """Takes the frames of a stream one by one and marks the utterances.
+
+        nothing ─ speech ─▶ candidate ─ timing.voice of it ─▶ utterance ─ silence, cut, flush ─▶ nothing
+
+    Within an utterance every frame is marked at once, but for silence beyond `timing.pause`, which
+    is marked only when speech resumes, and for the last `timing.hold` samples while a gap is looked
+    for. So whatever an utterance ends with was never marked beyond its end.
+    """
+
+    def __init__(self, timing: Timing) -> None:
+        self._timing = timing
+        self._gaps = GapFinder(timing.hold)
+        self._end = 0  # of the last frame
+        self._speech_end = 0  # of the last frame of speech
+        self._marked = 0  # end of the last span
+        self._candidate: Candidate | None = None
+        self._utterance: Utterance | None = None
+        self._marks: list[Mark] = []
+
+    @property
+    def needs(self) -> int:
+        """The first sample that may still be marked."""
+        if self._utterance:
+            return self._marked
+        start = self._candidate.start if self._candidate else self._end
+        return max(start - self._timing.pre_roll, self._marked)
+
+    def feed(self, probability: float, is_speech: bool) -> None:
+        """Take the judgement of the next frame."""
+        self._end += FRAME
+        self._gaps.hear(probability, self._end)
+        if is_speech:
+            self._speech_end = self._end
+        if self._utterance:
+            self._go_on(self._utterance)
+        else:
+            self._listen(is_speech)
+
+    def flush(self, position: int) -> None:
+        """End the utterance at the sample `position`, which may lie up to a frame ahead.
+
+        After a pause it ends there. A candidate of which any speech was heard is an utterance.
+        """
+        if not self._utterance and self._candidate and self._candidate.is_heard:
+            self._utterance = self._start(self._candidate)
+        if self._utterance:
+            if not self._utterance.is_paused:
+                self._mark(position)
+            self._stop(self._utterance)
+            self._finish()
+        self._candidate = None
+
+    def take(self) -> list[Mark]:
+        """What was marked since the last call."""
+        marks, self._marks = self._marks, []
+        return marks
+
+    @property
+    def _lull(self) -> int:
+        """How long it has been silent since the last speech."""
+        return self._end - self._speech_end
+
+    def _is_silent_for(self, duration: int) -> bool:
+        return self._lull > 0 and self._lull >= duration
+
+    def _listen(self, is_speech: bool) -> None:
+        """Nobody spoke so far."""
+        if not self._candidate:
+            if not is_speech:
+                return
+            self._candidate = Candidate(self._end - FRAME, self._timing.voice, self._timing.voice)
+        candidate = self._candidate
+        if is_speech:
+            candidate.is_heard = True
+            candidate.needed -= FRAME
+            if candidate.needed <= 0:
+                self._utterance = self._start(candidate)
+                self._go_on(self._utterance)
+        else:
+            candidate.patience -= FRAME
+            if candidate.patience < 0:
+                self._candidate = None
+
+    def _start(self, candidate: Candidate) -> Utterance:
+        earliest = max(self._marked, self._end + FRAME - self._timing.limit)
+        return self._open(max(candidate.start - self._timing.pre_roll, earliest))
+
+    def _open(self, at: int) -> Utterance:
+        self._candidate = None
+        self._marked = at
+        self._marks.append(SpeechStarted(at))
+        return Utterance(at)
+
+    def _go_on(self, utterance: Utterance) -> None:
+        """Somebody speaks, or did just now."""
+        if not self._lull:
+            utterance.is_paused = utterance.is_stopped = False
+        if self._end - utterance.start > self._timing.search:
+            self._search(utterance)
+            return
+        self._mark(min(self._end, self._speech_end + self._timing.pause))
+        if self._is_silent_for(self._timing.pause):
+            self._pause(utterance)
+        if self._is_silent_for(self._timing.stop):
+            self._stop(utterance)
+        if self._is_silent_for(self._timing.endpoint):
+            self._finish()
+
+    def _search(self, utterance: Utterance) -> None:
+        """The utterance is near its limit: end it when speech stops, or at the first gap that is clear enough."""
+        timing = self._timing
+        self._mark(min(self._end - timing.hold, self._speech_end + timing.pause))
+        if self._is_silent_for(timing.stop):
+            self._mark(self._speech_end + timing.pause)
+            self._stop(utterance)
+            self._finish()
+            self._expect_more()
+            return
+        gap = self._gap(utterance)
+        if gap is not None:
+            self._cut(gap)
+
+    def _gap(self, utterance: Utterance) -> int | None:
+        length = self._end - utterance.start
+        if length + FRAME > self._timing.limit:
+            return self._gaps.force(self._marked)
+        progress = (length - self._timing.search) / (self._timing.limit - self._timing.search)
+        return self._gaps.find(self._marked, progress)
+
+    def _cut(self, at: int) -> None:
+        """End the utterance at `at`; what follows belongs to the next one, also if that is only about to begin."""
+        self._mark(at)
+        self._finish()
+        if self._speech_end > at:
+            self._utterance = self._open(at)
+            self._go_on(self._utterance)
+        else:
+            self._expect_more()
+
+    def _expect_more(self) -> None:
+        """Speech that resumes where it would have gone on in the last utterance starts the next one at once."""
+        if self._lull < self._timing.endpoint:
+            self._candidate = Candidate(self._marked, needed=1, patience=self._timing.endpoint - self._lull - 1)
+
+    def _mark(self, end: int) -> None:
+        """Mark all up to `end` that is not yet marked."""
+        if end <= self._marked:
+            return
+        start = self._marked
+        if self._marks and isinstance(last := self._marks[-1], Span):
+            self._marks.pop()
+            start = last.start
+        self._marks.append(Span(start, end))
+        self._marked = end
+
+    def _pause(self, utterance: Utterance) -> None:
+        if not utterance.is_paused:
+            utterance.is_paused = True
+            self._marks.append(Pause(self._marked))
+
+    def _stop(self, utterance: Utterance) -> None:
+        if not utterance.is_stopped:
+            utterance.is_stopped = True
+            self._marks.append(SpeechStopped(self._marked))
+
+    def _finish(self) -> None:
+        self._utterance = None
+        self._marks.append(Endpoint(self._marked))

@@ -1,0 +1,48 @@
+"""The settings that say when utterances begin, pause, end and are cut, in samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from voxtral_streaming.audio.units import samples_from_ms, samples_from_seconds
+from voxtral_streaming.config import StreamingConfig, VadConfig
+
+LEAST_LIMIT_S = 1.0  # a shorter utterance leaves no room to look for a gap
+SEARCH_PART = 4  # the last quarter of the longest utterance is searched for a gap
+LONGEST_HOLD_MS = 500  # what a search holds back, so that there is a choice
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Durations in samples. A frame is the finest step: what lasts so long is known at its end."""
+
+    voice: int  # speech that starts an utterance
+    pre_roll: int  # audio before the speech that belongs to the utterance
+    pause: int  # silence after speech that is emitted; what follows is held back
+    stop: int  # silence after which speech has stopped
+    endpoint: int  # silence that ends an utterance
+    limit: int  # the longest utterance
+    search: int  # length of an utterance from which a gap to cut it is looked for
+    hold: int  # audio that is held back meanwhile
+
+    @classmethod
+    def of(cls, vad: VadConfig, streaming: StreamingConfig, max_utterance_s: float) -> Timing:
+        """What is set; the longest utterance is the shorter of the engine's and the user's.
+
+        Raises `ValueError` if that is less than `LEAST_LIMIT_S`.
+        """
+        longest_s = min(streaming.max_utterance_s, max_utterance_s)
+        if longest_s < LEAST_LIMIT_S:
+            raise ValueError(f"max_utterance_s: {longest_s}: at least {LEAST_LIMIT_S}")
+        limit = samples_from_seconds(longest_s)
+        stop = samples_from_ms(vad.min_silence_duration_ms)
+        return cls(
+            voice=samples_from_ms(vad.min_voice_duration_ms),
+            pre_roll=samples_from_ms(vad.pre_roll_ms),
+            pause=min(samples_from_ms(streaming.pause_ms), stop),
+            stop=stop,
+            endpoint=max(samples_from_ms(streaming.endpoint_silence_ms), stop),
+            limit=limit,
+            search=limit - limit // SEARCH_PART,
+            hold=min(limit // SEARCH_PART // 2, samples_from_ms(LONGEST_HOLD_MS)),
+        )
