@@ -132,7 +132,8 @@ class WhisperEngine:
                 running = [job for job in batch if job.future.set_running_or_notify_cancel()]
                 if running:
                     return running
-                self._changed.wait()
+                if not batch:
+                    self._changed.wait()
             return []
 
     def _run(self, batch: list[Recognition | Alignment]) -> None:
