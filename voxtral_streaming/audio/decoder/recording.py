@@ -78,7 +78,7 @@ class Recording:
         return claim if 0 < claim <= self._max_seconds else None
 
     def _resampled(self) -> Iterator[Samples]:
-        """The samples at 16 kHz. The rate may change from frame to frame (chained Ogg, HE-AAC)."""
+        """The samples at 16 kHz. The rate may change from frame to frame (joined AAC streams, HE-AAC)."""
         resampler: Resampler | None = None
         for rate, mono in self._mono():
             if resampler is None or rate != resampler.rate:
