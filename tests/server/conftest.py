@@ -1,10 +1,15 @@
-"""A real server on a real port, an engine that tells exactly what it heard, and clients."""
+"""A real server on a real port, an engine that tells exactly what it heard, and clients.
+
+Run as a program it is such a server: `python conftest.py '{"server": {"port": 8123}}' COST_OF_DECODING`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import socket
+import sys
 import threading
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -22,7 +27,7 @@ from voxtral_streaming.audio.units import SAMPLE_RATE, Samples, seconds
 from voxtral_streaming.config import Config
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
 from voxtral_streaming.server.app import create_app, lifespan
-from voxtral_streaming.server.run import Server
+from voxtral_streaming.server.run import Server, serve
 from voxtral_streaming.server.service import Service
 from voxtral_streaming.transcriber import Transcriber
 from voxtral_streaming.transcript import Hypothesis, Word
@@ -194,25 +199,30 @@ Launch = Callable[..., Running]
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
 
+def configuration(**sections: dict[str, Any]) -> Config:
+    required: dict[str, dict[str, Any]] = {
+        "model": {"name": "whisper-base", "device": "cpu"},
+        "audio": {"sample_rate": 16000},
+        "vad": {"threshold": 0.01, "detector": "energy"},
+    }
+    names = required.keys() | sections.keys()
+    return Config.model_validate({name: {**required.get(name, {}), **sections.get(name, {})} for name in names})
+
+
 @pytest.fixture(scope="session")
 def configure() -> Configure:
     """A configuration for tests: `configure(server={"max_sessions": 2})`."""
-
-    def configure(**sections: dict[str, Any]) -> Config:
-        required: dict[str, dict[str, Any]] = {
-            "model": {"name": "whisper-base", "device": "cpu"},
-            "audio": {"sample_rate": 16000},
-            "vad": {"threshold": 0.01, "detector": "energy"},
-        }
-        names = required.keys() | sections.keys()
-        return Config.model_validate({name: {**required.get(name, {}), **sections.get(name, {})} for name in names})
-
-    return configure
+    return configuration
 
 
 @pytest.fixture(scope="session")
 def accounting() -> type[AccountingEngine]:
     return AccountingEngine
+
+
+@pytest.fixture(scope="session")
+def running() -> type[Running]:
+    return Running
 
 
 @pytest.fixture(scope="session")
@@ -276,3 +286,9 @@ class Sound:
 @pytest.fixture(scope="session")
 def sound() -> Sound:
     return Sound()
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
+    configured = configuration(**json.loads(sys.argv[1]))
+    serve(configured, Transcriber(configured, engine=AccountingEngine(cost=float(sys.argv[2]))))

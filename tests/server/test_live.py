@@ -361,6 +361,7 @@ class TestPressure:
             server.call(server.engine.resumed.set)
             await client.hear("final")
             sending.cancel()
+            client.socket.transport.abort()
 
     async def test_client_that_does_not_read_is_closed(self, launch, accounting, connect, sound, monkeypatch) -> None:
         monkeypatch.setattr(live, "SEND_TIMEOUT_S", 0.5)

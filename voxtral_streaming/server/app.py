@@ -35,6 +35,7 @@ def create_app(config: Config, transcriber: Transcriber) -> FastAPI:
         title="voxtral-streaming",
         version=version("voxtral-streaming"),
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=lifespan,
         swagger_ui_parameters={"validatorUrl": None},
     )

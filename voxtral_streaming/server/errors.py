@@ -6,8 +6,8 @@ VoxtralError
 │   ├── InvalidConfig        an option of a live session is wrong, or not offered by the engine
 │   └── MessageTooLarge      a text message that is too long
 ├── InvalidRequest           the fields of an HTTP request are wrong
-├── MalformedBody            an HTTP body that cannot be read as its content type says
-├── RequestTimeout           an HTTP body that comes too slowly
+├── MalformedRequest         a request that is not HTTP
+├── RequestTimeout           an HTTP request that comes too slowly
 ├── Unauthorized             no key, or a wrong one
 ├── OriginForbidden          a web page of an origin that is not allowed
 ├── IdleTimeout              a live session in which nothing was sent
@@ -50,14 +50,14 @@ class InvalidRequest(VoxtralError):
     code = "invalid_request"
 
 
-class MalformedBody(VoxtralError):
-    """An HTTP body that cannot be read as its content type says."""
+class MalformedRequest(VoxtralError):
+    """A request that is not HTTP."""
 
-    code = "malformed_body"
+    code = "bad_request"
 
 
 class RequestTimeout(VoxtralError):
-    """An HTTP body that comes too slowly."""
+    """An HTTP request that comes too slowly."""
 
     code = "request_timeout"
 

@@ -29,6 +29,7 @@ from voxtral_streaming.errors import (
 from voxtral_streaming.server.errors import (
     InvalidJson,
     InvalidRequest,
+    MalformedRequest,
     OriginForbidden,
     Overloaded,
     Refused,
@@ -39,6 +40,7 @@ from voxtral_streaming.server.errors import (
 )
 
 STATUSES: dict[type[VoxtralError], int] = {
+    MalformedRequest: 400,
     InvalidJson: 400,
     InvalidBase64: 400,
     Unauthorized: 401,

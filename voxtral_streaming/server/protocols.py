@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
+from http import HTTPStatus
 
 import h11
-from uvicorn._types import ASGIReceiveEvent
+from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
 
+from voxtral_streaming.errors import VoxtralError
+from voxtral_streaming.server.errors import MalformedRequest, RequestTimeout, problem
 from voxtral_streaming.server.limits import HEADER_TIMEOUT_S, LINGER_S, MAX_FRAGMENTS
+from voxtral_streaming.server.problems import status
 
-_TIMEOUT_RESPONSE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+def _answer(error: VoxtralError) -> bytes:
+    """A whole response in the shape of all errors, after which the connection ends."""
+    number = HTTPStatus(status(error))
+    body = json.dumps({"error": problem(error)}).encode()
+    head = f"HTTP/1.1 {number} {number.phrase}\r\nconnection: close\r\ncontent-type: application/json\r\n"
+    return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
 
 class HttpProtocol(H11Protocol):
@@ -21,6 +32,7 @@ class HttpProtocol(H11Protocol):
 
     _headers_timer: asyncio.TimerHandle | None = None
     _linger_timer: asyncio.TimerHandle | None = None
+    _is_deaf = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock: a connection begins with headers."""
@@ -29,8 +41,13 @@ class HttpProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Handle what came, and see what is awaited next."""
-        super().data_received(data)
-        self._watch()
+        if not self._is_deaf:
+            super().data_received(data)
+            self._watch()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP."""
+        self._hang_up(MalformedRequest("this is not an HTTP request, or its headers are too large"))
 
     def on_response_complete(self) -> None:
         """Give the client a moment to notice that its body is not wanted any more."""
@@ -46,6 +63,8 @@ class HttpProtocol(H11Protocol):
 
     def _watch(self) -> None:
         """Keep each clock running exactly while what it waits for is awaited."""
+        if self._is_deaf:
+            return
         if self.conn.their_state is not h11.IDLE:
             self._stop_headers_timer()
         elif self._headers_timer is None:
@@ -54,8 +73,15 @@ class HttpProtocol(H11Protocol):
             self._stop_linger_timer()
 
     def _give_up_headers(self) -> None:
-        self.transport.write(_TIMEOUT_RESPONSE)
-        self.transport.close()
+        self._hang_up(RequestTimeout("the request headers came too slowly"))
+
+    def _hang_up(self, error: VoxtralError) -> None:
+        """Answer, and give the client a moment to read it before the connection ends."""
+        self._is_deaf = True
+        self._stop_headers_timer()
+        self.transport.write(_answer(error))
+        self.transport.write_eof()
+        self._linger_timer = self.loop.call_later(LINGER_S, self.transport.abort)
 
     def _stop_headers_timer(self) -> None:
         if self._headers_timer is not None:
@@ -73,6 +99,19 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     _behind_at = -math.inf  # when the application last found messages waiting
     _abort_timer: asyncio.TimerHandle | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Handle what came; a handshake that cannot be read is answered, and not left hanging."""
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self.handshake_initiated = self.handshake_complete = self.close_sent = True
+            self.transport.write(_answer(MalformedRequest("the headers of the handshake are too large")))
+            self.transport.close()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send; a refusal with a response of its own completes the handshake."""
+        await super().send(message)
+        self.handshake_complete = self.handshake_complete or self.close_sent
 
     async def receive(self) -> ASGIReceiveEvent:
         """The next message, noting whether it had to wait for us."""
@@ -115,6 +154,21 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def _fail(self, code: CloseCode, reason: str) -> None:
         self.conn.fail(code, reason)
         self.handle_parser_exception()
+
+    def handle_parser_exception(self) -> None:
+        """End a connection that broke the rules, so that the peer can read why.
+
+        Closing it with data unread would reset it, and take the closing frame along.
+        """
+        if self.close_sent or self.conn.close_sent is None:
+            return
+        self.close_sent = True
+        why = self.conn.close_sent
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": why.code, "reason": why.reason})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.transport.write_eof()
+        self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(LINGER_S, self.transport.abort)
 
     async def run_asgi(self) -> None:
         """Run the application; then drop a connection whose peer does not let it close."""
