@@ -31,7 +31,6 @@ class Utterance:
         self._events: deque[Event] = deque([SpeechStarted(number, start)])
         self._emitted = asyncio.Event()
         self._shown = Hypothesis()
-        self._failure: BaseException | None = None  # of the audio
         self.following = asyncio.create_task(self._follow())
 
     @property
@@ -63,20 +62,12 @@ class Utterance:
                 self._over.set()
                 self._turn(is_lull=True)
 
-    def abandon(self, error: BaseException) -> None:
-        """The audio failed: if the utterance is open, its endpoint never comes, and `events` raises the error."""
-        if not self._over.is_set():
-            self._failure = error
-            self._emitted.set()
-
     async def events(self) -> AsyncIterator[Event]:
         """All that is to be told of the utterance, its final last. Raises what stopped its recognition."""
         self.following.add_done_callback(lambda _: self._emitted.set())
         while True:
             while self._events:
                 yield self._events.popleft()
-            if self._failure is not None:
-                raise self._failure
             if self.following.done():
                 break
             self._emitted.clear()
@@ -125,7 +116,7 @@ class Utterance:
         answer, interruption = asyncio.create_task(asked), asyncio.create_task(unless.wait())
         try:
             await asyncio.wait({answer, interruption}, return_when=asyncio.FIRST_COMPLETED)
-            if answer.done():
+            if answer.done() and not answer.cancelled():  # cancelled: more was fed, the answer would be out of date
                 self._tell(answer.result(), heard)
         finally:
             answer.cancel()
