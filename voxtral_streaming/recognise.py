@@ -16,7 +16,7 @@ from voxtral_streaming.audio.units import Samples, samples_from_ms
 from voxtral_streaming.engines.base import Engine, StreamOptions
 from voxtral_streaming.transcript import Event, Flushed
 from voxtral_streaming.utterance import Utterance
-from voxtral_streaming.vad.activity import Activity, Endpointer, SpeechStarted
+from voxtral_streaming.vad.activity import Activity, Endpoint, Endpointer, SpeechStarted
 
 MAX_BLOCK = samples_from_ms(500)  # what the detector hears in one go, so that it never blocks for long
 
@@ -58,12 +58,13 @@ class _Listener:
         self._max_backlog = max_backlog
         self._started: asyncio.Queue[Utterance | Flushed | None] = asyncio.Queue()
         self._utterances: list[Utterance] = []  # the open one, and those whose finals are awaited
+        self._open: Utterance | None = None
         self._n_utterances = 0
 
     async def utterances(self, audio: Audio) -> AsyncGenerator[Utterance | Flushed, None]:
         """The utterances, each as soon as it begins, and between them the answers to flushes."""
         listening = asyncio.create_task(self._listen(audio))
-        listening.add_done_callback(self._end)
+        listening.add_done_callback(lambda _: self._started.put_nowait(None))
         try:
             while (utterance := await self._started.get()) is not None:
                 yield utterance
@@ -74,32 +75,35 @@ class _Listener:
             for utterance in self._utterances:
                 await utterance.close()
 
-    def _end(self, listening: asyncio.Task[None]) -> None:
-        self._started.put_nowait(None)
-        error = None if listening.cancelled() else listening.exception()
-        if error is not None and self._utterances:
-            self._utterances[-1].abandon(error)
-
     async def _listen(self, audio: Audio) -> None:
-        async for block in audio:
-            if isinstance(block, Flush):
-                await self._take(self._endpointer.flush())
-                self._started.put_nowait(Flushed())
-                continue
-            for start in range(0, len(block), MAX_BLOCK):
-                await self._take(self._endpointer.feed(block[start : start + MAX_BLOCK]))
-                await asyncio.sleep(0)  # other sessions share this event loop
+        try:
+            async for block in audio:
+                await self._hear(block)
+        except Exception:  # whatever failed, what was heard before it gets its final
+            await self._take(self._endpointer.flush())
+            raise
         await self._take(self._endpointer.flush())
+
+    async def _hear(self, block: Samples | Flush) -> None:
+        if isinstance(block, Flush):
+            await self._take(self._endpointer.flush())
+            self._started.put_nowait(Flushed())
+            return
+        for start in range(0, len(block), MAX_BLOCK):
+            await self._take(self._endpointer.feed(block[start : start + MAX_BLOCK]))
+            await asyncio.sleep(0)  # other sessions share this event loop
 
     async def _take(self, activities: list[Activity]) -> None:
         for happening in activities:
             if isinstance(happening, SpeechStarted):
-                await self._begin(happening.at)
-            else:
-                self._utterances[-1].take(happening)
+                self._open = await self._begin(happening.at)
+            elif self._open is not None:
+                self._open.take(happening)
+            if isinstance(happening, Endpoint):
+                self._open = None
         await self._wait_while(lambda: sum(one.n_unfinished for one in self._utterances) > self._max_backlog)
 
-    async def _begin(self, at: int) -> None:
+    async def _begin(self, at: int) -> Utterance:
         if self._options.language is None and self._engine.capabilities.detects_language:
             await self._wait_while(lambda: self._options.likely_language is None and bool(self._utterances))
         stream = self._engine.open(self._options, at)
@@ -107,6 +111,7 @@ class _Listener:
         self._n_utterances += 1
         self._utterances.append(utterance)
         self._started.put_nowait(utterance)
+        return utterance
 
     async def _wait_while(self, condition: Callable[[], bool]) -> None:
         """Let utterances finish while the condition holds."""
