@@ -4,7 +4,7 @@ import { clock, toSrt, toText, toVtt } from "./formats.js";
 import { languageName } from "./languages.js";
 
 const WRITERS = { txt: toText, srt: toSrt, vtt: toVtt };
-const COPIED_MS = 1500;
+const ANSWERED_MS = 1500;
 
 export class Take {
   #root;
@@ -128,9 +128,9 @@ export class Take {
   async #act(button) {
     const { action } = button.dataset;
     if (action === "copy") {
-      await navigator.clipboard.writeText(toText(this.#segments));
-      button.textContent = "Copied";
-      setTimeout(() => (button.textContent = "Copy"), COPIED_MS);
+      const copying = navigator.clipboard.writeText(toText(this.#segments));
+      button.textContent = await copying.then(() => "Copied", () => "Not allowed");
+      setTimeout(() => (button.textContent = "Copy"), ANSWERED_MS);
     } else if (action) {
       save(`${this.title.replace(/\.\w+$/, "")}.${action}`, WRITERS[action](this.#segments));
     }
