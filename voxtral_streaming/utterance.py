@@ -116,7 +116,7 @@ class Utterance:
         answer, interruption = asyncio.create_task(asked), asyncio.create_task(unless.wait())
         try:
             await asyncio.wait({answer, interruption}, return_when=asyncio.FIRST_COMPLETED)
-            if answer.done() and not answer.cancelled():  # cancelled: more was fed, the answer would be out of date
+            if answer.done():
                 self._tell(answer.result(), heard)
         finally:
             answer.cancel()

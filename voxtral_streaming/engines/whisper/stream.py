@@ -68,7 +68,7 @@ class WhisperStream:
             return
         self._blocks.append(samples)
         self._n_samples += len(samples)
-        self._give_up_whole()
+        self._go_on()
         self._grown.set()
 
     async def partial(self) -> Hypothesis:
@@ -134,10 +134,12 @@ class WhisperStream:
         """Await a future that outlives the one who awaits it."""
         return await asyncio.shield(asyncio.wrap_future(future))
 
-    def _give_up_whole(self) -> None:
-        for job in (self._whole, self._alignment):
-            if job is not None:
-                job.future.cancel()
+    def _go_on(self) -> None:
+        """The utterance was not over: what was to recognise the whole of it is a partial now."""
+        if self._whole is not None:
+            self._whole.kind = Kind.PARTIAL
+        if self._alignment is not None:
+            self._alignment.future.cancel()
         self._whole = self._alignment = None
 
     def _agreed(self, result: Result) -> Hypothesis:
