@@ -49,7 +49,9 @@ async def play(
     blocks = _blocks(schedule.samples, dialect.sample_rate, block_ms)
     headers = {"Authorization": f"Bearer {key}"} if key else None
     try:
-        async with connect(url, additional_headers=headers, compression=None, max_size=2**24) as socket:
+        async with connect(
+            url, additional_headers=headers, compression=None, max_size=2**24, ping_interval=None
+        ) as socket:
             await _converse(socket, dialect, blocks, block, starts_at, log)
     except (OSError, WebSocketException, TimeoutError, asyncio.TimeoutError) as error:
         log.failure = f"{type(error).__name__}: {error}"

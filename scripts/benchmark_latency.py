@@ -32,7 +32,8 @@ try:
     from bench.load import TRUTH_CACHE, plan, target
     from bench.machine import describe
     from bench.record import Distribution, Level
-    from bench.throughput import real_time_factor
+    from bench.target import ServerStartError
+    from bench.throughput import ThroughputError, real_time_factor
     from bench.truth import locate_all
 except ModuleNotFoundError as missing:
     sys.exit(f"{missing}; the measuring tools need: pip install -e '.[bench]'")
@@ -64,23 +65,25 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
-async def measure(options: argparse.Namespace, clips: Sequence[Clip]) -> tuple[Level, float]:
-    """The latencies at real-time pace, and the real-time factor of one stream without it."""
+async def measure(options: argparse.Namespace, clips: Sequence[Clip]) -> tuple[Level, float | None]:
+    """The latencies at real-time pace, and the real-time factor of one stream without it, unless streams failed."""
     truths = locate_all(clips, TRUTH_CACHE, whisper.load)
     schedules = plan(clips, truths, options.streams, options.seconds, seed=1)
     dialect = partial(DIALECTS["native"], SessionOptions(options.language))
     with target(options, options.streams) as server:
         level = await run(server, dialect, schedules, BLOCK_MS, Limits())
+        if level.failures:
+            return level, None
         return level, await real_time_factor(server, dialect, schedules[0], BLOCK_MS)
 
 
-def report(level: Level, factor: float) -> dict[str, Any]:
+def report(level: Level, factor: float | None) -> dict[str, Any]:
     """What was measured, by name; latencies in seconds."""
     cost, counts = level.cost, level.counts
     return {
         "streams": level.streams,
         **{name: _percentiles(getattr(level.latencies, key)) for name, (_, key) in LATENCIES.items()},
-        "real_time_factor": round(factor, 4),
+        "real_time_factor": None if factor is None else round(factor, 4),
         "cpu_seconds_per_second_of_audio": cost.cpu_per_audio_second,
         "cpu_seconds_per_second_of_speech": cost.cpu_per_speech_second,
         "peak_memory_mb": cost.server_peak_mb,
@@ -123,7 +126,10 @@ def main() -> int:
     """Measure, print, write; 1 where a stream failed."""
     options = parser().parse_args()
     clips = [Clip(path, options.language) for path in options.audio] if options.audio else default_clips()
-    level, factor = asyncio.run(measure(options, clips))
+    try:
+        level, factor = asyncio.run(measure(options, clips))
+    except (ServerStartError, ThroughputError) as error:
+        sys.exit(str(error))
     figures = report(level, factor)
     show(Console(), figures)
     for failure in level.failures:
