@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -150,6 +151,19 @@ def add_video(container: OutputContainer) -> VideoStream:
 def pictures(stream: VideoStream) -> list[av.Packet[Any]]:
     frames = [av.VideoFrame(64, 48, "yuv420p") for _ in range(50)]
     return [packet for part in [*frames, None] for packet in stream.encode(part)]
+
+
+@pytest.fixture
+def hour(tmp_path: Path) -> Iterator[Path]:
+    """An hour of silence, a sparse file."""
+    path = tmp_path / "hour.wav"
+    n_bytes = 3600 * SAMPLE_RATE * 2
+    head = b"RIFF" + (n_bytes + 36).to_bytes(4, "little") + b"WAVEfmt " + (16).to_bytes(4, "little")
+    head += b"\1\0\1\0" + SAMPLE_RATE.to_bytes(4, "little") + (2 * SAMPLE_RATE).to_bytes(4, "little") + b"\2\0\x10\0"
+    path.write_bytes(head + b"data" + n_bytes.to_bytes(4, "little"))
+    os.truncate(path, n_bytes + 44)
+    yield path
+    path.unlink()
 
 
 @pytest.fixture(scope="session")

@@ -42,7 +42,9 @@ async def fetch(url: str, policy: SourcePolicy) -> BinaryIO:
     except (TimeoutError, httpcore.TimeoutException) as error:
         raise FetchTimeout("the URL did not answer in time", param="url") from error
     except (httpcore.NetworkError, httpcore.ProtocolError) as error:
-        raise FetchError("the URL's host could not be reached or did not speak HTTP", param="url") from error
+        raise FetchError(
+            "the URL's host could not be reached, or its certificate or its HTTP is not valid", param="url"
+        ) from error
 
 
 async def _fetch(url: str, policy: SourcePolicy) -> BinaryIO:

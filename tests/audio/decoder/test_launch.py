@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +46,42 @@ def test_it_has_one_thread_and_the_control_socket(pid: int) -> None:
     assert len(list(Path(f"/proc/{pid}/task").iterdir())) == 1
     opened = [place.readlink() for place in Path(f"/proc/{pid}/fd").iterdir()]
     assert sum(str(target).startswith("socket:") for target in opened) == 1
+
+
+READER = """
+import asyncio, sys
+from voxtral_streaming.audio.decode import open_path
+from voxtral_streaming.audio.decoder.launch import DECODER
+from voxtral_streaming.audio.source import SourcePolicy
+from voxtral_streaming.config import AudioConfig
+
+async def read():
+    async with open_path(sys.argv[1], SourcePolicy.trusted(AudioConfig(sample_rate=16000))) as audio:
+        await anext(aiter(audio))
+        print(DECODER.pid, flush=True)
+        await asyncio.sleep(60)
+
+asyncio.run(read())
+"""
+
+
+def test_nothing_is_left_of_a_program_that_was_killed(hour: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", READER, str(hour)], stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        pid = int(program.stdout.readline())
+        left = {pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())}
+        program.kill()
+    assert len(left) == 2
+    deadline = time.monotonic() + 5
+    while any(is_running(pid) for pid in left) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not any(is_running(pid) for pid in left)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process exists, and not only waits to be forgotten by its parent."""
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def test_ctrl_c_in_the_terminal_does_not_reach_it(pid: int) -> None:
