@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from voxtral_streaming.audio.units import SAMPLE_RATE, samples_from_ms
 from voxtral_streaming.config import ModelConfig, StreamingConfig
@@ -25,11 +26,19 @@ FIRST_COST_S = 0.1  # what a partial costs a worker, until one was measured
 COST_MEMORY = 0.9  # weight of the past in the running mean of that cost
 
 
+def load_whisper(config: ModelConfig) -> Whisper:
+    """Check the weights and load them."""
+    return Whisper(read_model(config.name, config.revision), config)
+
+
 class WhisperEngine:
     """Implements `Engine`."""
 
-    def __init__(self, model: ModelConfig, streaming: StreamingConfig) -> None:
+    def __init__(
+        self, model: ModelConfig, streaming: StreamingConfig, *, load: Callable[[ModelConfig], Whisper] = load_whisper
+    ) -> None:
         self._config = model
+        self._load = load
         self._shortest_interval = samples_from_ms(streaming.partial_interval_ms)
         self._scheduler: Scheduler[Recognition | Alignment] = Scheduler()
         self._changed = threading.Condition()
@@ -55,14 +64,11 @@ class WhisperEngine:
 
     async def start(self) -> None:
         """Check and load the weights, and start the threads. Raises `WeightsError`, `EngineUnavailable`."""
-        self._model = await asyncio.to_thread(self._load)
+        self._model = await asyncio.to_thread(self._load, self._config)
         for n in range(self._config.workers):
             thread = threading.Thread(target=self._work, name=f"whisper-{n}", daemon=True)
             thread.start()
             self._threads.append(thread)
-
-    def _load(self) -> Whisper:
-        return Whisper(read_model(self._config.name, self._config.revision), self._config)
 
     def _loaded(self) -> Whisper:
         if self._model is None:

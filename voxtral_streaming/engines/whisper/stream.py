@@ -56,6 +56,7 @@ class WhisperStream:
         self._n_samples = 0  # fed so far
         self._n_heard = 0  # fed when the last hypothesis was asked for
         self._grown = asyncio.Event()
+        self._is_closed = False
         self._agreement = LocalAgreement()
         self._hypothesis = Hypothesis()
         self._whole: Recognition | None = None  # recognises all that was fed, until more is
@@ -76,6 +77,8 @@ class WhisperStream:
         while self._n_samples - self._n_heard < self._engine.partial_interval():
             self._grown.clear()
             await self._grown.wait()
+            if self._is_closed:
+                raise asyncio.CancelledError
         self._n_heard = self._n_samples
         self._partial = Recognition(Kind.PARTIAL, self)
         self._engine.submit(self._partial)
@@ -98,6 +101,8 @@ class WhisperStream:
 
     def close(self) -> None:
         """Give up what still waits."""
+        self._is_closed = True
+        self._grown.set()
         for job in (self._partial, self._whole, self._alignment):
             if job is not None:
                 job.future.cancel()

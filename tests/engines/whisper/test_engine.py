@@ -1,0 +1,119 @@
+"""Streams of the built-in engine on real speech."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import numpy as np
+import pytest
+
+from voxtral_streaming.audio.units import SAMPLE_RATE, Samples, seconds
+from voxtral_streaming.engines.base import StreamOptions
+from voxtral_streaming.engines.whisper.engine import WhisperEngine
+from voxtral_streaming.errors import EngineFailed, UnsupportedOption
+from voxtral_streaming.transcript import Hypothesis
+
+ENGLISH = StreamOptions(language="en")
+
+
+async def finished(engine: WhisperEngine, samples: Samples, block: int, at: int = 0) -> Hypothesis:
+    """The final of samples fed in blocks, with partials and flushes asked for on the way."""
+    stream = engine.open(ENGLISH, at)
+    for start in range(0, len(samples), block):
+        stream.feed(samples[start : start + block])
+        with suppress(asyncio.TimeoutError):  # under load an engine may have nothing new to say yet
+            await asyncio.wait_for(stream.partial(), 0.1)
+    await stream.flush()
+    final = await stream.finish()
+    stream.close()
+    return final
+
+
+async def test_blocks_and_company_do_not_change_a_final(engine: WhisperEngine, clips: list[Samples]) -> None:
+    alone = [await finished(engine, clip, len(clip)) for clip in clips]
+    together = await asyncio.gather(*(finished(engine, clip, 12_345 + n) for n, clip in enumerate(clips * 2)))
+    assert together == alone * 2
+
+
+async def test_partials_grow_into_the_sentence(engine: WhisperEngine, clips: list[Samples]) -> None:
+    stream, stable = engine.open(ENGLISH, 0), ""
+    for start in range(0, len(clips[0]) - SAMPLE_RATE, SAMPLE_RATE):
+        stream.feed(clips[0][start : start + SAMPLE_RATE])
+        hypothesis = await stream.partial()
+        assert hypothesis.stable.startswith(stable)
+        stable = hypothesis.stable
+    assert "had then leisure" in stable
+    stream.close()
+
+
+async def test_a_final_that_was_flushed_is_free(
+    engine: WhisperEngine, clips: list[Samples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = engine.open(StreamOptions(language="en", words=False), 0)
+    stream.feed(clips[2])
+    flushed = await stream.flush()
+    monkeypatch.setattr(engine, "submit", pytest.fail)
+    assert (await stream.finish()).text == flushed.text
+
+
+async def test_words_stand_where_the_utterance_stands(engine: WhisperEngine, clips: list[Samples]) -> None:
+    early, late = await finished(engine, clips[2], 16_000), await finished(engine, clips[2], 16_000, at=160_000)
+    assert [word.start + 10 for word in early.words] == pytest.approx([word.start for word in late.words], abs=1e-3)
+    assert late.words[-1].end <= seconds(160_000 + len(clips[2]))
+
+
+async def test_speech_that_overtakes_a_flush_gets_its_answer_all_the_same(
+    engine: WhisperEngine, clips: list[Samples]
+) -> None:
+    stream = engine.open(ENGLISH, 0)
+    stream.feed(clips[0][:40_000])
+    flush = asyncio.create_task(stream.flush())
+    await asyncio.sleep(0)
+    stream.feed(clips[0][40_000:])
+    assert (await flush).text
+    assert "power to do for them" in (await stream.finish()).text
+
+
+async def test_an_empty_stream_has_no_text(engine: WhisperEngine) -> None:
+    stream = engine.open(StreamOptions(), 0)
+    stream.feed(np.zeros(0, np.float32))
+    assert await stream.flush() == await stream.finish() == Hypothesis()
+
+
+async def test_closing_gives_up_what_is_awaited(engine: WhisperEngine, clips: list[Samples]) -> None:
+    stream = engine.open(ENGLISH, 0)
+    waiting = asyncio.create_task(stream.partial())
+    await asyncio.sleep(0)
+    stream.close()
+    stream.close()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+@pytest.mark.parametrize(
+    ("options", "param"),
+    [
+        (StreamOptions(language="xx"), "language"),
+        (StreamOptions(prompt="Dashwood"), "prompt"),
+        (StreamOptions(delay_ms=480), "delay_ms"),
+    ],
+)
+async def test_what_the_engine_cannot_do_is_refused_by_name(
+    engine: WhisperEngine, options: StreamOptions, param: str
+) -> None:
+    with pytest.raises(UnsupportedOption) as refused:
+        engine.open(options, 0)
+    assert refused.value.param == param
+
+
+async def test_a_failing_recognition_is_heard_of_and_the_next_one_works(
+    engine: WhisperEngine, clips: list[Samples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = engine.open(ENGLISH, 0)
+    stream.feed(clips[2])
+    with monkeypatch.context() as broken:
+        broken.setattr(stream, "request", lambda *_, **__: 1 / 0)
+        with pytest.raises(EngineFailed, match="division by zero"):
+            await stream.finish()
+    assert "amiable himself" in (await finished(engine, clips[2], 16_000)).text
