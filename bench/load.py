@@ -126,6 +126,8 @@ def settings(options: argparse.Namespace, clips: Sequence[Clip]) -> Settings:
         seconds=options.seconds,
         block_ms=options.block_ms,
         seed=options.seed,
+        commit_p95=options.commit_p95,
+        gap=options.gap,
     )
 
 

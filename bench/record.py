@@ -98,6 +98,11 @@ class Cost(_Entry):
         return None if self.server_cpu_s is None else self.server_cpu_s / self.speech_s
 
     @property
+    def other_cores(self) -> float | None:
+        """How many cores everything else on the machine kept busy."""
+        return None if self.other_cpu_s is None else self.other_cpu_s / self.wall_s
+
+    @property
     def cpu_per_audio_second(self) -> float | None:
         """Server CPU seconds for each second of audio."""
         return None if self.server_cpu_s is None else self.server_cpu_s / self.audio_s
@@ -156,6 +161,8 @@ class Settings(_Entry):
     seconds: float
     block_ms: int
     seed: int
+    commit_p95: float  # limits in seconds
+    gap: float
 
 
 class Record(_Entry):

@@ -10,9 +10,9 @@ from bench.record import Distribution, Level, Record
 HEAD = (
     "<thead><tr><th></th><th colspan='2'>First text</th><th colspan='2'>A word for good</th>"
     "<th colspan='2'>Whole text</th><th colspan='2'>Committed</th><th>Longest gap</th><th>Lag</th>"
-    "<th>Word errors</th><th>CPU</th><th>Memory</th><th></th></tr>"
+    "<th>Word errors</th><th>CPU</th><th>Memory</th><th>Others</th><th></th></tr>"
     "<tr><th>Streams</th><th>p50</th><th>p95</th><th>p50</th><th>p90</th><th>p50</th><th>p90</th><th>p50</th>"
-    "<th>p95</th><th>max</th><th>p50</th><th>%</th><th>s / s speech</th><th>MB peak</th><th>Limits</th></tr></thead>"
+    "<th>p95</th><th>max</th><th>p50</th><th>%</th><th>s / s speech</th><th>MB peak</th><th>cores</th><th>Limits</th></tr></thead>"
 )
 
 
@@ -21,7 +21,7 @@ def results_table(records: Sequence[Record]) -> str:
     lines = []
     for record in records:
         if len(records) > 1:
-            lines.append(f"<tr class='run'><th colspan='15'>{escape(record.settings.label)}</th></tr>")
+            lines.append(f"<tr class='run'><th colspan='16'>{escape(record.settings.label)}</th></tr>")
         lines += [_line(level) for level in record.levels]
     return f"<table>{HEAD}<tbody>{''.join(lines)}</tbody></table>"
 
@@ -39,6 +39,7 @@ def _line(level: Level) -> str:
         f"{level.counts.word_error_rate:.1%}".removesuffix("%"),
         _number(cost.cpu_per_speech_second),
         _number(cost.server_peak_mb, 0),
+        _number(cost.other_cores),
     ]
     verdict = "; ".join(dict.fromkeys(level.broken_limits)) or "kept"
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}<td>{escape(verdict)}</td></tr>"

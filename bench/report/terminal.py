@@ -22,7 +22,7 @@ def latency_table(level: Level) -> Table:
     """Percentiles of every latency, in seconds."""
     table = Table(title=f"{level.streams} stream{'s' if level.streams > 1 else ''}", title_justify="left")
     for name in ("seconds", "n", *(f"p{percent}" for percent in PERCENTILES), "max"):
-        table.add_column(name, justify="left" if name == "seconds" else "right")
+        table.add_column(name, justify="left" if name == "seconds" else "right", no_wrap=True)
     for name, label in LATENCIES.items():
         table.add_row(label, *_cells(getattr(level.latencies, name)))
     return table

@@ -68,6 +68,7 @@ def record() -> Record:
         settings=Settings(
             label="A & B", command="python -m bench.load", dialect="native", engine="whisper", model="whisper-base",
             language=None, clips=("one",), seconds=60.0, block_ms=40, seed=1,
+            commit_p95=1.0, gap=2.0,
         ),
         levels=tuple(_level(streams) for streams in (1, 2, 4)),
     )  # fmt: skip
