@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from voxtral_streaming.audio.decoder.container import sniff
 from voxtral_streaming.audio.pcm import MAX_CHANNELS, mix
-from voxtral_streaming.audio.resample import Resampler
+from voxtral_streaming.audio.resample import MAX_RATE, MIN_RATE, Resampler
 from voxtral_streaming.audio.units import SAMPLE_RATE, Samples, exact_div
 from voxtral_streaming.errors import AudioTooLong, CorruptAudio, EmptyAudio, UnsupportedMedia
 
@@ -32,7 +32,7 @@ GUARDS = {
     "enable_drefs": "0",  # a MP4 file may not name others
     "codec_whitelist": DECODERS,  # also keeps probing from decoding pictures and video
 }
-CLAIMS_REFUSED = frozenset({"flac", "mov", "ogg", "matroska"})  # their length is written down, not a placeholder
+ESTIMATED = frozenset({"mp3", "aac"})  # their length is a guess from the bit rate of the first frames
 MICROSECOND = 1e-6  # seconds; libav's unit for the length of a container
 
 
@@ -73,7 +73,7 @@ class Recording:
 
     def _claimed_duration(self) -> float | None:
         claim = (self._container.duration or 0) * MICROSECOND
-        if claim > self._max_seconds and self._demuxer in CLAIMS_REFUSED:
+        if claim > self._max_seconds and self._demuxer not in ESTIMATED:
             raise AudioTooLong(f"the audio says that it lasts {claim:.0f} s; at most {self._max_seconds:g} s are taken")
         return claim if 0 < claim <= self._max_seconds else None
 
@@ -84,7 +84,7 @@ class Recording:
             if resampler is None or rate != resampler.rate:
                 if resampler is not None:
                     yield resampler.finish()
-                resampler = _resampler(rate)
+                resampler = Resampler(rate)
             yield resampler.feed(mono)
         if resampler is not None:
             yield resampler.finish()
@@ -148,6 +148,8 @@ def _audio_stream(container: InputContainer) -> AudioStream:
         raise CorruptAudio("the audio stream names no codec that exists")
     if stream.codec_context.name not in DECODERS.split(","):
         raise UnsupportedMedia(f"the codec {stream.codec_context.name} is not accepted")
+    if stream.codec_context.sample_rate:  # else the first frame will say it
+        _check_rate(stream.codec_context.sample_rate)
     stream.codec_context.thread_count = 1
     return stream
 
@@ -155,13 +157,12 @@ def _audio_stream(container: InputContainer) -> AudioStream:
 def _check_frame(frame: AudioFrame) -> None:
     if not 1 <= frame.layout.nb_channels <= MAX_CHANNELS:
         raise UnsupportedMedia(f"{frame.layout.nb_channels} channels are not 1 to {MAX_CHANNELS}")
+    _check_rate(frame.sample_rate)
 
 
-def _resampler(rate: int) -> Resampler:
-    try:
-        return Resampler(rate)
-    except ValueError as error:
-        raise CorruptAudio(str(error)) from error
+def _check_rate(rate: int) -> None:
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise CorruptAudio(f"a rate of {rate} Hz is outside {MIN_RATE} to {MAX_RATE} Hz")
 
 
 def _values(frame: AudioFrame) -> NDArray[Any]:
