@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,14 +44,16 @@ class AccountingStream:
     options: StreamOptions
     samples: list[Samples] = field(default_factory=list)
     n_told: int = 0
+    fed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def feed(self, samples: Samples) -> None:
         self.samples.append(samples)
-        self.engine.fed.set()
+        self.fed.set()
 
     async def partial(self) -> Hypothesis:
         while self.n_samples - self.n_told < SAMPLE_RATE // 5:
-            await asyncio.sleep(0.01)
+            self.fed.clear()
+            await self.fed.wait()
         self.n_told = self.n_samples
         await self.engine.decode(self.n_told)
         return Hypothesis(stable=f"from {self.at} ", tentative=f"{self.n_told}")
@@ -77,8 +79,19 @@ class AccountingStream:
 class AccountingEngine:
     """Hears everything and understands nothing; as slow, as talkative or as ill as it is told to be."""
 
-    def __init__(self, *, cost: float = 0.0, padding: str = "", ails: Exception | None = None, **can: Any) -> None:
-        """`cost`: seconds of decoding for a second of audio. `padding`: at the end of every text."""
+    def __init__(
+        self,
+        *,
+        cost: float = 0.0,
+        padding: str = "",
+        ails: Exception | None = None,
+        broken: Exception | None = None,
+        **can: Any,
+    ) -> None:
+        """`cost`: seconds of decoding for a second of audio. `padding`: at the end of every text.
+
+        `ails` comes out of decoding, `broken` out of loading.
+        """
         self.capabilities = Capabilities(
             **{
                 "name": "accounting",
@@ -94,13 +107,15 @@ class AccountingEngine:
         self.cost = cost
         self.padding = padding
         self.ails = ails
+        self.broken = broken
         self.is_running = False
         self.resumed = asyncio.Event()
         self.resumed.set()
-        self.fed = asyncio.Event()
         self.options: list[StreamOptions] = []
 
     async def start(self) -> None:
+        if self.broken is not None:
+            raise self.broken
         self.is_running = True
 
     def open(self, options: StreamOptions, at: int) -> AccountingStream:
@@ -123,7 +138,7 @@ class Running:
     def __init__(self, config: Config, engine: AccountingEngine) -> None:
         self.engine = engine
         self.listener = socket.create_server(("127.0.0.1", 0))
-        self.host = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.host = f"127.0.0.1:{self.listener.getsockname()[1]}"
         self.app = create_app(config, Transcriber(config, engine=engine))
         self.service: Service = self.app.state.service
         self.server = Server(self.app, config.server)
@@ -166,7 +181,7 @@ class Client:
     async def hear(self, type_: str) -> Message:
         """The next message of that type; what comes before it is kept too."""
         while True:
-            message = json.loads(await asyncio.wait_for(self.socket.recv(), 10))
+            message: Message = json.loads(await asyncio.wait_for(self.socket.recv(), 10))
             self.messages.append(message)
             if message["type"] == type_:
                 return message
@@ -197,6 +212,7 @@ class Client:
 Configure = Callable[..., Config]
 Launch = Callable[..., Running]
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
+Eventually = Callable[[Callable[[], bool]], Awaitable[None]]
 
 
 def configuration(**sections: dict[str, Any]) -> Config:
@@ -260,6 +276,20 @@ def connect() -> Connect:
             yield Client(socket)
 
     return connect
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Eventually:
+    """Wait until a condition holds, for two seconds at most."""
+
+    async def eventually(condition: Callable[[], bool]) -> None:
+        for _ in range(200):
+            if condition():
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError("it did not come true within two seconds")
+
+    return eventually
 
 
 @dataclass(frozen=True)

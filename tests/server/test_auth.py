@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 import websockets
 from starlette.routing import Mount, Route, WebSocketRoute
 
+if TYPE_CHECKING:
+    from tests.server.conftest import AccountingEngine, Configure, Running
+
 KEY = "correct-horse-battery-staple"
 PUBLIC = {"/", "/health/live", "/page/page.css"}
 
 
 @pytest.fixture(scope="module")
-def locked(configure, accounting, running) -> Iterator[Any]:
+def locked(configure: Configure, accounting: type[AccountingEngine], running: type[Running]) -> Iterator[Any]:
     """A server with keys."""
     server = running(
         configure(
@@ -48,11 +51,8 @@ async def status_of(server: Any, method: str, path: str, **headers: str) -> int:
     if method != "WS":
         async with httpx.AsyncClient() as http:
             return (await http.request(method, f"http://{server.host}{path}", headers=headers)).status_code
-    origin = headers.pop("Origin", None)
     try:
-        async with websockets.connect(
-            f"ws://{server.host}{path}", additional_headers=headers, origin=origin, compression=None
-        ):
+        async with websockets.connect(f"ws://{server.host}{path}", additional_headers=headers, compression=None):
             return 101
     except websockets.InvalidStatus as refused:
         return refused.response.status_code
@@ -63,7 +63,7 @@ def bearer(key: str) -> dict[str, str]:
 
 
 class TestKeys:
-    async def test_every_path_but_the_public_ones_asks_for_a_key(self, locked) -> None:
+    async def test_every_path_but_the_public_ones_asks_for_a_key(self, locked: Running) -> None:
         seen = dict.fromkeys([path for _, path in paths(locked.app)])
         assert {"/ws", "/v1/transcriptions", "/metrics", "/docs", "/openapi.json", "/health/ready"} <= seen.keys()
         for method, path in [*paths(locked.app), ("GET", "/page/page.css"), ("GET", "/no"), ("WS", "/no")]:
@@ -71,7 +71,7 @@ class TestKeys:
                 status = await status_of(locked, method, path, **headers)
                 assert (status == 401) is (path not in PUBLIC), (method, path, headers)
 
-    async def test_key_opens(self, locked) -> None:
+    async def test_key_opens(self, locked: Running) -> None:
         for headers in (bearer(KEY), bearer("another-key-of-16-characters"), {"Authorization": f"bearer {KEY}"}):
             assert await status_of(locked, "GET", "/health/ready", **headers) == 200
             assert await status_of(locked, "WS", "/ws", **headers) == 101
@@ -80,9 +80,9 @@ class TestKeys:
         "key",
         [KEY[:-1], KEY + "x", "x" + KEY[1:], KEY[:-1] + "X", KEY.upper(), "-", f" {KEY}", "é" * 20, "k" * 10_000],
     )
-    async def test_wrong_keys_are_all_told_the_same(self, locked, key) -> None:
+    async def test_wrong_keys_are_all_told_the_same(self, locked: Running, key: str) -> None:
         async with httpx.AsyncClient() as http:
-            headers = {"Authorization": f"Bearer {key}".encode("latin-1")}
+            headers = {b"Authorization": f"Bearer {key}".encode("latin-1")}
             response = await http.get(f"http://{locked.host}/metrics", headers=headers)
         assert response.status_code == 401
         assert response.headers["www-authenticate"] == "Bearer"
@@ -94,13 +94,13 @@ class TestKeys:
             }
         }
 
-    async def test_megabyte_of_key(self, locked) -> None:
+    async def test_megabyte_of_key(self, locked: Running) -> None:
         async with httpx.AsyncClient() as http:
             response = await http.get(f"http://{locked.host}/metrics", headers=bearer("k" * 2**20))
         assert 400 <= response.status_code < 500
 
     @pytest.mark.parametrize("host", ["localhost/health/live?", "x/page/", "a@b", "", "h" * 10_000])
-    async def test_host_header_opens_nothing(self, locked, host) -> None:
+    async def test_host_header_opens_nothing(self, locked: Running, host: str) -> None:
         assert await status_of(locked, "GET", "/v1/transcriptions", Host=host) in (400, 401)
         reader, writer = await asyncio.open_connection(*locked.host.split(":"))
         writer.write(f"GET /ws HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n".encode())
@@ -112,7 +112,7 @@ class TestKeys:
     @pytest.mark.parametrize(
         "path", ["/page/../metrics", "/page/%2e%2e/metrics", "/page/..%2fmetrics", "//metrics", "/metrics/"]
     )
-    async def test_path_tricks_open_nothing(self, locked, path) -> None:
+    async def test_path_tricks_open_nothing(self, locked: Running, path: str) -> None:
         reader, writer = await asyncio.open_connection(*locked.host.split(":"))
         writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         status = await asyncio.wait_for(reader.readline(), 5)
@@ -121,23 +121,26 @@ class TestKeys:
 
 
 class TestSubprotocol:
-    async def test_key_is_taken_and_never_echoed(self, locked) -> None:
-        for offered in ([f"bearer.{KEY}"], ["voxtral", f"bearer.{KEY}"]):
+    async def test_key_is_taken_and_never_echoed(self, locked: Running) -> None:
+        with_key = websockets.Subprotocol(f"bearer.{KEY}")
+        for offered in ([with_key], [websockets.Subprotocol("voxtral"), with_key]):
             async with websockets.connect(f"ws://{locked.host}/ws", subprotocols=offered, compression=None) as socket:
                 assert socket.subprotocol == (offered[0] if len(offered) == 2 else None)
+                assert socket.response is not None
                 assert KEY not in str(socket.response.headers)
 
-    async def test_wrong_key(self, locked) -> None:
+    async def test_wrong_key(self, locked: Running) -> None:
+        wrong = websockets.Subprotocol("bearer.wrong")
         with pytest.raises(websockets.InvalidStatus) as refused:
-            await websockets.connect(f"ws://{locked.host}/ws", subprotocols=["voxtral", "bearer.wrong"]).__aenter__()
+            await websockets.connect(f"ws://{locked.host}/ws", subprotocols=[wrong]).__aenter__()
         assert refused.value.response.status_code == 401
         assert b'"unauthorized"' in refused.value.response.body
 
-    async def test_is_no_key_for_http(self, locked) -> None:
+    async def test_is_no_key_for_http(self, locked: Running) -> None:
         headers = {"Sec-WebSocket-Protocol": f"bearer.{KEY}"}
         assert await status_of(locked, "GET", "/metrics", **headers) == 401
 
-    async def test_bytes_beyond_ascii(self, locked) -> None:
+    async def test_bytes_beyond_ascii(self, locked: Running) -> None:
         reader, writer = await asyncio.open_connection(*locked.host.split(":"))
         writer.write(b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
         writer.write(b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n")
@@ -163,34 +166,36 @@ class TestOrigin:
     )
 
     @pytest.mark.parametrize("origin", FOREIGN)
-    async def test_foreign_pages_are_refused_even_with_a_key(self, locked, origin) -> None:
+    async def test_foreign_pages_are_refused_even_with_a_key(self, locked: Running, origin: str) -> None:
         assert await status_of(locked, "WS", "/ws", Origin=origin, **bearer(KEY)) == 403
         assert await status_of(locked, "GET", "/health/ready", Origin=origin, **bearer(KEY)) == 403
 
-    async def test_own_and_allowed_pages(self, locked) -> None:
+    async def test_own_and_allowed_pages(self, locked: Running) -> None:
         for origin in (f"http://{locked.host}", "https://good.example"):
             assert await status_of(locked, "WS", "/ws", Origin=origin, **bearer(KEY)) == 101
             assert await status_of(locked, "WS", "/ws", Origin=origin) == 401
 
     @pytest.mark.parametrize("origin", FOREIGN)
-    async def test_foreign_pages_are_refused_without_keys_too(self, server, origin) -> None:
+    async def test_foreign_pages_are_refused_without_keys_too(self, server: Running, origin: str) -> None:
         assert await status_of(server, "WS", "/ws", Origin=origin) == 403
         assert await status_of(server, "POST", "/v1/transcriptions", Origin=origin) == 403
 
-    async def test_own_page_under_the_names_of_this_machine(self, server) -> None:
+    async def test_own_page_under_the_names_of_this_machine(self, server: Running) -> None:
         port = server.host.partition(":")[2]
         for host in (f"127.0.0.1:{port}", f"localhost:{port}", f"192.168.1.7:{port}", f"[::1]:{port}"):
             assert await status_of(server, "GET", "/metrics", Origin=f"http://{host}", Host=host) == 200
 
     @pytest.mark.parametrize("host", ["evil.example:8000", "[", "localhost.evil.example", "127.0.0.1.evil.example"])
-    async def test_name_that_anyone_can_own_is_no_proof(self, server, locked, host) -> None:
+    async def test_name_that_anyone_can_own_is_no_proof(self, server: Running, locked: Running, host: str) -> None:
         headers = {"Origin": f"http://{host}", "Host": host}
         assert await status_of(server, "GET", "/metrics", **headers) == 403
         assert await status_of(locked, "GET", "/metrics", **headers, **bearer(KEY)) in (200, 403)
 
 
 class TestSecrecy:
-    async def test_no_key_and_no_query_in_the_log_or_the_metrics(self, locked, caplog) -> None:
+    async def test_no_key_and_no_query_in_the_log_or_the_metrics(
+        self, locked: Running, caplog: pytest.LogCaptureFixture
+    ) -> None:
         caplog.set_level("DEBUG")
         await status_of(locked, "WS", f"/ws?token={KEY}", **bearer(KEY))
         await status_of(locked, "WS", f"/ws?token={KEY}")

@@ -7,19 +7,22 @@ import base64
 import io
 import json
 import wave
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import httpx
-import numpy as np
 import pytest
 
-from voxtral_streaming.server import bodies, files
+from voxtral_streaming.server import bodies
+
+if TYPE_CHECKING:
+    from tests.server.conftest import AccountingEngine, Connect, Eventually, Launch, Running, Sound
 
 URL = "/v1/transcriptions"
 
 
 @pytest.fixture(scope="session")
-def wav(sound) -> bytes:
+def wav(sound: Sound) -> bytes:
     """A recording of two utterances."""
     return as_wav(sound.utterances(0.8, 1.2))
 
@@ -49,7 +52,7 @@ def error_of(response: httpx.Response) -> dict[str, Any]:
 
 
 class TestFormats:
-    def test_json(self, server, wav) -> None:
+    def test_json(self, server: Running, wav: bytes) -> None:
         response = ask(server, files={"file": ("a.wav", wav)})
         assert response.status_code == 200
         assert response.headers["content-type"] == "application/json"
@@ -58,7 +61,7 @@ class TestFormats:
         assert body["duration"] == 5.0
         assert body["language"] == "en"
 
-    def test_verbose_json(self, server, wav) -> None:
+    def test_verbose_json(self, server: Running, wav: bytes) -> None:
         body = ask(server, files={"file": ("a.wav", wav)}, data={"format": "verbose_json", "language": "fr"}).json()
         assert [segment["id"] for segment in body["segments"]] == [0, 1]
         assert body["segments"][0]["words"][0].keys() == {"text", "start", "end", "probability"}
@@ -72,13 +75,15 @@ class TestFormats:
             ("vtt", "text/vtt; charset=utf-8"),
         ],
     )
-    def test_texts(self, server, wav, format_, media_type) -> None:
+    def test_texts(self, server: Running, wav: bytes, format_: str, media_type: str) -> None:
         response = ask(server, files={"file": ("a.wav", wav)}, data={"format": format_})
         assert response.status_code == 200
         assert response.headers["content-type"] == media_type
         assert response.text
 
-    async def test_a_file_says_what_a_live_session_says(self, server, connect, sound, wav) -> None:
+    async def test_a_file_says_what_a_live_session_says(
+        self, server: Running, connect: Connect, sound: Sound, wav: bytes
+    ) -> None:
         body = ask(server, files={"file": wav}, data={"format": "verbose_json"}).json()
         async with connect(server) as client:
             await client.send(sound.utterances(0.8, 1.2), 3200)
@@ -86,7 +91,7 @@ class TestFormats:
             await client.hear_out()
         assert [segment["text"] for segment in body["segments"]] == client.finals
 
-    def test_options_reach_the_engine(self, launch, accounting, wav) -> None:
+    def test_options_reach_the_engine(self, launch: Launch, accounting: type[AccountingEngine], wav: bytes) -> None:
         server = launch(accounting())
         ask(server, files={"file": wav}, data={"language": "fr", "prompt": "Ada", "words": "false"})
         options = server.engine.options[0]
@@ -94,13 +99,13 @@ class TestFormats:
 
 
 class TestSources:
-    def test_base64(self, server, wav) -> None:
+    def test_base64(self, server: Running, wav: bytes) -> None:
         text = base64.b64encode(wav).decode()
         whole = ask(server, files={"file": wav}).json()
         assert ask(server, json={"audio": text}).json() == whole
         assert ask(server, json={"audio": f"data:audio/wav;base64,{text}"}).json() == whole
 
-    def test_json_may_be_labelled_with_a_charset(self, server, wav) -> None:
+    def test_json_may_be_labelled_with_a_charset(self, server: Running, wav: bytes) -> None:
         body = json.dumps({"audio": base64.b64encode(wav).decode()})
         response = ask(server, content=body, headers={"content-type": "Application/JSON; charset=utf-8"})
         assert response.status_code == 200
@@ -108,22 +113,22 @@ class TestSources:
     @pytest.mark.parametrize(
         "url", ["https://example.org/a.wav", "file:///etc/passwd", "http://127.0.0.1/", "nonsense"]
     )
-    def test_urls_are_not_fetched_unless_allowed(self, server, url) -> None:
+    def test_urls_are_not_fetched_unless_allowed(self, server: Running, url: str) -> None:
         response = ask(server, json={"url": url})
         assert (response.status_code, error_of(response)["code"]) == (403, "source_forbidden")
 
     @pytest.mark.parametrize("path", ["/etc/passwd", "/no/such/file", "relative", "../..", "\0"])
-    def test_paths_are_not_read_unless_allowed(self, server, path) -> None:
+    def test_paths_are_not_read_unless_allowed(self, server: Running, path: str) -> None:
         response = ask(server, json={"path": path})
         assert (response.status_code, error_of(response)["code"]) == (403, "source_forbidden")
 
-    def test_allowed_folder(self, launch, wav, tmp_path) -> None:
+    def test_allowed_folder(self, launch: Launch, wav: bytes, tmp_path: Path) -> None:
         (tmp_path / "a.wav").write_bytes(wav)
         server = launch(audio={"allowed_dirs": (tmp_path,)})
         assert ask(server, json={"path": str(tmp_path / "a.wav")}).status_code == 200
         assert ask(server, json={"path": str(tmp_path / "b.wav")}).status_code == 403
 
-    def test_url_of_this_machine_is_not_fetched_where_urls_are_allowed(self, launch) -> None:
+    def test_url_of_this_machine_is_not_fetched_where_urls_are_allowed(self, launch: Launch) -> None:
         server = launch(audio={"allow_urls": True})
         response = ask(server, json={"url": f"http://{server.host}/health/live"})
         assert (response.status_code, error_of(response)["code"]) == (403, "source_forbidden")
@@ -148,7 +153,7 @@ class TestRefusals:
             ({"audio": "AAAA"}, 415, "unsupported_media", None),
         ],
     )
-    def test_fields_of_json(self, server, body, status, code, param) -> None:
+    def test_fields_of_json(self, server: Running, body: Any, status: int, code: str, param: str | None) -> None:
         response = ask(server, json=body)
         error = error_of(response)
         assert (response.status_code, error["code"]) == (status, code)
@@ -158,12 +163,12 @@ class TestRefusals:
     @pytest.mark.parametrize(
         "body", [b"", b"{", b"[]", b"\xff", b'{"audio": "A", "audio": "B"}', b'{"audio": NaN}', b"[" * 100_000]
     )
-    def test_malformed_json(self, server, body) -> None:
+    def test_malformed_json(self, server: Running, body: Any) -> None:
         response = ask(server, content=body, headers={"content-type": "application/json"})
         assert (response.status_code, error_of(response)["code"]) == (400, "invalid_json")
 
     @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "audio/wav", ""])
-    def test_other_media_types(self, server, wav, media_type) -> None:
+    def test_other_media_types(self, server: Running, wav: bytes, media_type: str) -> None:
         response = ask(server, content=wav, headers={"content-type": media_type})
         assert (response.status_code, error_of(response)["param"]) == (415, "content-type")
 
@@ -180,7 +185,7 @@ class TestRefusals:
             ({"file": b"x"}, {"prompt": "x" * 70_000}, 400, None),
         ],
     )
-    def test_forms(self, server, files_, data, status, param) -> None:
+    def test_forms(self, server: Running, files_: dict[str, bytes], data: Any, status: int, param: str | None) -> None:
         response = ask(server, files=files_, data=data)
         assert response.status_code == status
         assert error_of(response)["param"] == param
@@ -189,12 +194,12 @@ class TestRefusals:
         "body", [b"", b"nonsense", b"--x\r\n\r\n", b"--x\r\nContent-Disposition: form-data\r\n\r\nv\r\n--x--\r\n"]
     )
     @pytest.mark.parametrize("media_type", ["multipart/form-data", "multipart/form-data; boundary=x"])
-    def test_malformed_forms(self, server, body, media_type) -> None:
+    def test_malformed_forms(self, server: Running, body: Any, media_type: str) -> None:
         response = ask(server, content=body, headers={"content-type": media_type})
         assert response.status_code in (400, 422)
         error_of(response)
 
-    def test_two_files(self, server, wav) -> None:
+    def test_two_files(self, server: Running, wav: bytes) -> None:
         response = ask(server, files=[("file", wav), ("file", wav)])
         assert response.status_code == 400
         error_of(response)
@@ -207,12 +212,12 @@ class TestRefusals:
             (b"RIFF\x24\x00\x00\x00WAVEfmt ", 422, None),
         ],
     )
-    def test_what_is_no_audio(self, server, data, status, code) -> None:
+    def test_what_is_no_audio(self, server: Running, data: Any, status: int, code: str) -> None:
         response = ask(server, files={"file": data})
         assert response.status_code == status
         assert code in (None, error_of(response)["code"])
 
-    def test_what_the_engine_cannot_do(self, launch, accounting, wav) -> None:
+    def test_what_the_engine_cannot_do(self, launch: Launch, accounting: type[AccountingEngine], wav: bytes) -> None:
         server = launch(accounting(timestamps="none", biasing=False))
         for field in ({"words": "true"}, {"prompt": "Ada"}):
             response = ask(server, files={"file": wav}, data=field)
@@ -220,14 +225,14 @@ class TestRefusals:
             assert error_of(response)["param"] == next(iter(field))
         assert ask(server, files={"file": wav}).status_code == 200
 
-    def test_failure_of_the_engine(self, launch, accounting, wav) -> None:
+    def test_failure_of_the_engine(self, launch: Launch, accounting: type[AccountingEngine], wav: bytes) -> None:
         from voxtral_streaming.errors import EngineFailed
 
         response = ask(launch(accounting(ails=EngineFailed("/secret/place"))), files={"file": wav})
         assert response.status_code == 500
         assert error_of(response) == {"code": "engine_failed", "message": "recognition failed", "param": None}
 
-    def test_bug(self, launch, accounting, wav) -> None:
+    def test_bug(self, launch: Launch, accounting: type[AccountingEngine], wav: bytes) -> None:
         response = ask(launch(accounting(ails=RuntimeError("/secret/place"))), files={"file": wav})
         assert response.status_code == 500
         assert error_of(response) == {"code": "internal", "message": "the server failed", "param": None}
@@ -235,15 +240,15 @@ class TestRefusals:
 
 class TestBounds:
     @pytest.fixture
-    def small(self, launch) -> Any:
+    def small(self, launch: Launch) -> Any:
         """A server that takes 100 kB, and a megabyte of overhead."""
         return launch(audio={"max_bytes": 100_000})
 
-    def test_length_that_is_told(self, small) -> None:
+    def test_length_that_is_told(self, small: Running) -> None:
         response = ask(small, files={"file": b"x" * 2_000_000})
         assert (response.status_code, error_of(response)["code"]) == (413, "audio_too_large")
 
-    def test_length_that_is_not_told(self, small) -> None:
+    def test_length_that_is_not_told(self, small: Running) -> None:
         def chunks() -> Any:
             yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
             for _ in range(40):
@@ -253,21 +258,21 @@ class TestBounds:
         response = ask(small, content=chunks(), headers=headers)
         assert (response.status_code, error_of(response)["code"]) == (413, "audio_too_large")
 
-    def test_file_within_the_body_but_beyond_the_limit(self, small, wav) -> None:
+    def test_file_within_the_body_but_beyond_the_limit(self, small: Running, wav: bytes) -> None:
         response = ask(small, files={"file": wav})
         assert len(wav) > 100_000
         assert (response.status_code, error_of(response)["code"]) == (413, "audio_too_large")
 
-    def test_base64(self, small, wav) -> None:
+    def test_base64(self, small: Running, wav: bytes) -> None:
         response = ask(small, json={"audio": base64.b64encode(wav).decode()})
         assert (response.status_code, error_of(response)["code"]) == (413, "audio_too_large")
 
-    def test_seconds(self, launch, sound) -> None:
+    def test_seconds(self, launch: Launch, sound: Sound) -> None:
         server = launch(audio={"max_seconds": 2.0})
         response = ask(server, files={"file": as_wav(sound.utterances(1.0))})
         assert (response.status_code, error_of(response)["code"]) == (413, "audio_too_long")
 
-    async def test_slow_body(self, server, monkeypatch) -> None:
+    async def test_slow_body(self, server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(bodies, "BODY_GRACE_S", 0.3)
         reader, writer = await asyncio.open_connection(*server.host.split(":"))
         writer.write(b"POST /v1/transcriptions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n")
@@ -277,13 +282,14 @@ class TestBounds:
         assert b"request_timeout" in await reader.read(1000)
         writer.close()
 
-    async def test_too_many_at_once(self, launch, accounting, wav) -> None:
+    async def test_too_many_at_once(
+        self, launch: Launch, accounting: type[AccountingEngine], wav: bytes, eventually: Eventually
+    ) -> None:
         server = launch(accounting())
         server.call(server.engine.resumed.clear)
         async with httpx.AsyncClient(base_url=f"http://{server.host}", timeout=20) as http:
             asked = [asyncio.create_task(http.post(URL, files={"file": wav})) for _ in range(10)]
-            while len(server.service.uploads) < 10:
-                await asyncio.sleep(0.01)
+            await eventually(lambda: len(server.service.uploads) == 10)
             refused = await http.post(URL, files={"file": wav})
             assert (refused.status_code, error_of(refused)["code"]) == (503, "overloaded")
             assert int(refused.headers["retry-after"]) > 0
@@ -291,30 +297,31 @@ class TestBounds:
             assert {response.status_code for response in await asyncio.gather(*asked)} == {200}
             assert (await http.post(URL, files={"file": wav})).status_code == 200
 
-    async def test_client_that_leaves_frees_its_place(self, launch, accounting, wav) -> None:
+    async def test_client_that_leaves_frees_its_place(
+        self, launch: Launch, accounting: type[AccountingEngine], wav: bytes, eventually: Eventually
+    ) -> None:
         server = launch(accounting())
         server.call(server.engine.resumed.clear)
         async with httpx.AsyncClient(base_url=f"http://{server.host}") as http:
             with pytest.raises(httpx.ReadTimeout):
                 await http.post(URL, files={"file": wav}, timeout=0.5)
-        while len(server.service.uploads):
-            await asyncio.sleep(0.01)
+        await eventually(lambda: len(server.service.uploads) == 0)
         server.call(server.engine.resumed.set)
 
-    async def test_client_that_leaves_while_sending(self, server, caplog) -> None:
+    async def test_client_that_leaves_while_sending(
+        self, server: Running, caplog: pytest.LogCaptureFixture, eventually: Eventually
+    ) -> None:
         _, writer = await asyncio.open_connection(*server.host.split(":"))
         writer.write(b"POST /v1/transcriptions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n")
         writer.write(b"Content-Length: 1000\r\n\r\n{")
-        while not len(server.service.uploads):
-            await asyncio.sleep(0.01)
+        await eventually(lambda: len(server.service.uploads) == 1)
         writer.transport.abort()
-        while len(server.service.uploads):
-            await asyncio.sleep(0.01)
+        await eventually(lambda: len(server.service.uploads) == 0)
         assert not caplog.records
 
 
 class TestCorpus:
-    def test_hostile_files_end_as_the_manifest_says(self, launch, root) -> None:
+    def test_hostile_files_end_as_the_manifest_says(self, launch: Launch, root: Path) -> None:
         corpus = root / "../shared/hostile"
         if not corpus.exists():
             pytest.skip("the corpus is not here")

@@ -7,10 +7,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+
+if TYPE_CHECKING:
+    from tests.server.conftest import AccountingEngine, Configure, Connect, Launch, Running, Sound
 
 STRANGE_URLS = re.compile(r"""(?:src|href|url\()\s*=?\s*["']?(https?:)?//""")
 
@@ -23,7 +26,7 @@ class TestErrors:
     @pytest.mark.parametrize(
         "path", ["/nowhere", "/v1", "/page/nothing.js", "/page/..%2fapp.py", "/ws", "/v1/transcriptions/"]
     )
-    def test_not_found(self, server, path) -> None:
+    def test_not_found(self, server: Running, path: str) -> None:
         response = get(server, path)
         assert response.status_code == 404
         assert response.json() == {"error": {"code": "not_found", "message": "Not Found", "param": None}}
@@ -37,13 +40,15 @@ class TestErrors:
             ("PUT", "/metrics", "GET"),
         ],
     )
-    def test_method_not_allowed(self, server, method, path, allowed) -> None:
+    def test_method_not_allowed(self, server: Running, method: str, path: str, allowed: str) -> None:
         response = get(server, path, method=method)
         assert response.status_code == 405
         assert response.headers["allow"] == allowed
         assert response.json()["error"]["code"] == "method_not_allowed"
 
-    def test_error_of_validation_has_the_shape_too(self, configure, accounting) -> None:
+    def test_error_of_validation_has_the_shape_too(
+        self, configure: Configure, accounting: type[AccountingEngine]
+    ) -> None:
         from fastapi.testclient import TestClient
 
         from voxtral_streaming.server.app import create_app
@@ -62,18 +67,18 @@ class TestErrors:
         assert response.json()["error"]["code"] == "invalid_request"
         assert response.json()["error"]["param"] == "query.number"
 
-    def test_server_does_not_name_itself(self, server) -> None:
+    def test_server_does_not_name_itself(self, server: Running) -> None:
         assert "server" not in get(server, "/health/live").headers
 
 
 class TestHealth:
-    def test_live_and_ready(self, server) -> None:
+    def test_live_and_ready(self, server: Running) -> None:
         assert get(server, "/health/live").json() == {"status": "live"}
         assert get(server, "/health/ready").json() == {"status": "ready"}
 
 
 class TestMetrics:
-    async def test_what_a_session_leaves(self, launch, connect, sound) -> None:
+    async def test_what_a_session_leaves(self, launch: Launch, connect: Connect, sound: Sound) -> None:
         server = launch()
         async with connect(server) as client:
             await client.hear("session")
@@ -99,7 +104,7 @@ class TestMetrics:
             assert float(counts[name]) == pytest.approx(count), name
         assert client.messages[0]["id"] not in response.text
 
-    def test_applications_count_apart(self, launch) -> None:
+    def test_applications_count_apart(self, launch: Launch) -> None:
         first, second = launch(), launch()
         get(first, "/nowhere")
         assert 'code="not_found"' in get(first, "/metrics").text
@@ -107,21 +112,21 @@ class TestMetrics:
 
 
 class TestPage:
-    def test_page_and_its_files(self, server) -> None:
+    def test_page_and_its_files(self, server: Running) -> None:
         page = get(server, "/")
         assert page.status_code == 200
         assert page.headers["content-type"] == "text/html; charset=utf-8"
         assert page.headers["content-security-policy"].startswith("default-src 'self'")
         assert get(server, "/page/index.html").status_code == 200
 
-    def test_page_needs_nothing_that_its_policy_forbids(self, server) -> None:
+    def test_page_needs_nothing_that_its_policy_forbids(self, server: Running) -> None:
         page = get(server, "/").text
         assert not STRANGE_URLS.search(page)
         assert not re.search(r"<style|\sstyle=|\son[a-z]+=|<script(?![^>]*\ssrc=)", page)
 
 
 class TestDescription:
-    def test_page_about_it_needs_no_other_server(self, server) -> None:
+    def test_page_about_it_needs_no_other_server(self, server: Running) -> None:
         page = get(server, "/docs").text
         assert not STRANGE_URLS.search(page)
         urls = re.findall(r"""(?:src|href)="([^"]+)"|url: '([^']+)'""", page)
@@ -129,14 +134,14 @@ class TestDescription:
             assert get(server, url).status_code == 200
         assert "validatorUrl" in page
 
-    def test_describes_every_http_door(self, server) -> None:
+    def test_describes_every_http_door(self, server: Running) -> None:
         description = get(server, "/openapi.json").json()
         assert description["paths"].keys() == {"/v1/transcriptions", "/health/live", "/health/ready", "/metrics"}
         body = description["paths"]["/v1/transcriptions"]["post"]["requestBody"]["content"]
         assert body.keys() == {"multipart/form-data", "application/json"}
         assert body["multipart/form-data"]["schema"]["required"] == ["file"]
 
-    def test_is_true(self, server, tmp_path: Path) -> None:
+    def test_is_true(self, server: Running, tmp_path: Path) -> None:
         """Whatever the description allows or forbids, the server answers as it says."""
         if importlib.util.find_spec("schemathesis") is None:
             pytest.skip("schemathesis is not installed")

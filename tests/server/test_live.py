@@ -6,7 +6,7 @@ import asyncio
 import base64
 import logging
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import numpy as np
@@ -14,6 +14,9 @@ import pytest
 import websockets
 
 from voxtral_streaming.server import live
+
+if TYPE_CHECKING:
+    from tests.server.conftest import AccountingEngine, Connect, Eventually, Launch, Running, Sound
 
 
 async def finals_of(connect: Any, server: Any, data: bytes, frame: int, **start: Any) -> list[str]:
@@ -33,17 +36,8 @@ async def finals_of(connect: Any, server: Any, data: bytes, frame: int, **start:
     return finals
 
 
-async def eventually(condition: Any) -> None:
-    """Wait a second at most until the condition holds."""
-    for _ in range(100):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not come true within a second")
-
-
 class TestSession:
-    async def test_from_the_first_word_to_the_last(self, server, connect, sound) -> None:
+    async def test_from_the_first_word_to_the_last(self, server: Running, connect: Connect, sound: Sound) -> None:
         async with connect(server) as client:
             session = await client.hear("session")
             await client.send(sound.utterances(0.8, 1.2), frame=3200)
@@ -57,7 +51,7 @@ class TestSession:
         assert [message["utterance"] for message in client.said("final")] == [0, 1]
         assert client.messages[-1] | {"type": "closed", "received_samples": 80000} == client.messages[-1]
 
-    async def test_every_sample_of_speech_is_heard_once(self, server, connect, sound) -> None:
+    async def test_every_sample_of_speech_is_heard_once(self, server: Running, connect: Connect, sound: Sound) -> None:
         finals = await finals_of(connect, server, sound.utterances(0.8, 1.2, 3.0), frame=1000)
         ranges = [(int(at), int(n)) for at, n, _ in (final.split() for final in finals)]
         starts = [16000, 16000 + 28800, 16000 + 28800 + 35200]  # each after a second of silence
@@ -66,13 +60,15 @@ class TestSession:
             assert at + n >= start + length * 16000
 
     @pytest.mark.parametrize("frame", [1, 333, 1000, 4096, 65536, 960_000])
-    async def test_frames_may_be_cut_anywhere(self, server, connect, sound, frame: int) -> None:
-        audio = sound.utterances(0.3) if frame == 1 else sound.utterances(0.8, 1.2, 0.5)
+    async def test_frames_may_be_cut_anywhere(
+        self, server: Running, connect: Connect, sound: Sound, frame: int
+    ) -> None:
+        audio = sound.utterances(0.8, 1.2, 0.5) if frame > 1 else sound.speech(0.5).tobytes()
         whole = await finals_of(connect, server, audio, len(audio))
         assert await finals_of(connect, server, audio, frame) == whole
         assert whole
 
-    async def test_random_cuts_and_empty_frames(self, server, connect, sound) -> None:
+    async def test_random_cuts_and_empty_frames(self, server: Running, connect: Connect, sound: Sound) -> None:
         audio = sound.utterances(0.8, 1.2)
         random = np.random.default_rng(1)
         async with connect(server) as client:
@@ -86,7 +82,7 @@ class TestSession:
             await client.hear_out()
         assert client.finals == await finals_of(connect, server, audio, len(audio))
 
-    async def test_base64_is_the_same_as_binary(self, server, connect, sound) -> None:
+    async def test_base64_is_the_same_as_binary(self, server: Running, connect: Connect, sound: Sound) -> None:
         audio = sound.utterances(0.8)
         async with connect(server) as client:
             for start in range(0, len(audio), 9999):
@@ -95,7 +91,7 @@ class TestSession:
             await client.hear_out()
         assert client.finals == await finals_of(connect, server, audio, len(audio))
 
-    async def test_thirty_seconds_in_one_frame(self, server, connect, sound) -> None:
+    async def test_thirty_seconds_in_one_frame(self, server: Running, connect: Connect, sound: Sound) -> None:
         audio = sound.utterances(*[2.0] * 9)[: 30 * 32000]
         assert await finals_of(connect, server, audio, len(audio)) == await finals_of(connect, server, audio, 3200)
 
@@ -103,7 +99,9 @@ class TestSession:
         ("encoding", "rate", "channels"),
         [("pcm_s16le", 8000, 1), ("pcm_s16le", 48000, 2), ("pcm_f32le", 44100, 1), ("pcm_f32le", 16000, 8)],
     )
-    async def test_any_layout_is_heard(self, server, connect, encoding: str, rate: int, channels: int) -> None:
+    async def test_any_layout_is_heard(
+        self, server: Running, connect: Connect, encoding: str, rate: int, channels: int
+    ) -> None:
         time_ = np.arange(rate * 2) / rate
         wave = np.where((time_ > 0.5) & (time_ < 1.2), 0.4 * np.sin(2 * np.pi * 440 * time_), 0.0)
         values = wave if encoding == "pcm_f32le" else wave * 32767
@@ -120,7 +118,9 @@ class TestSession:
         assert final["start"] <= 0.52
         assert final["end"] >= 1.18
 
-    async def test_options_reach_the_engine(self, launch, accounting, connect, sound) -> None:
+    async def test_options_reach_the_engine(
+        self, launch: Launch, accounting: type[AccountingEngine], connect: Connect, sound: Sound
+    ) -> None:
         server = launch(accounting())
         async with connect(server) as client:
             await client.say("start", language="fr", prompt="Ada", partials=False, words=False)
@@ -132,12 +132,12 @@ class TestSession:
         assert client.said("final")[0]["language"] == "fr"
         assert not client.said("partial")
 
-    async def test_two_hundred_utterances(self, server, connect, sound) -> None:
+    async def test_two_hundred_utterances(self, server: Running, connect: Connect, sound: Sound) -> None:
         part = np.concatenate([sound.speech(0.25), sound.silence(0.75)]).tobytes()
         finals = await finals_of(connect, server, part * 200, frame=64_000)
         assert len(finals) == 200
 
-    async def test_sessions_do_not_mix(self, server, connect, sound) -> None:
+    async def test_sessions_do_not_mix(self, server: Running, connect: Connect, sound: Sound) -> None:
         audio = sound.utterances(0.8, 1.2)
         alone = await finals_of(connect, server, audio, len(audio))
         many = await asyncio.gather(*(finals_of(connect, server, audio, 1000 + n) for n in range(10)))
@@ -145,7 +145,9 @@ class TestSession:
 
 
 class TestFlush:
-    async def test_ends_the_utterance_and_is_answered_after_its_final(self, server, connect, sound) -> None:
+    async def test_ends_the_utterance_and_is_answered_after_its_final(
+        self, server: Running, connect: Connect, sound: Sound
+    ) -> None:
         async with connect(server) as client:
             await client.send(sound.speech(1.0).tobytes())
             await client.say("flush", id="one")
@@ -155,7 +157,7 @@ class TestFlush:
             await client.hear_out()
         assert len(client.finals) == 1
 
-    async def test_with_nothing_open_is_answered_too(self, server, connect, sound) -> None:
+    async def test_with_nothing_open_is_answered_too(self, server: Running, connect: Connect, sound: Sound) -> None:
         async with connect(server) as client:
             await client.say("flush", id="before any audio")
             await client.say("flush")
@@ -166,7 +168,9 @@ class TestFlush:
         assert [message["id"] for message in client.said("flushed")] == ["before any audio", None, "silence"]
         assert client.finals == []
 
-    async def test_comes_in_its_place_among_many_finals(self, launch, accounting, connect, sound) -> None:
+    async def test_comes_in_its_place_among_many_finals(
+        self, launch: Launch, accounting: type[AccountingEngine], connect: Connect, sound: Sound
+    ) -> None:
         server = launch(accounting(cost=0.05))
         async with connect(server) as client:
             await client.send(sound.utterances(0.5, 0.5, 0.5))
@@ -180,14 +184,14 @@ class TestFlush:
 
 
 class TestEnd:
-    async def test_close_before_any_audio(self, server, connect) -> None:
+    async def test_close_before_any_audio(self, server: Running, connect: Connect) -> None:
         async with connect(server) as client:
             await client.say("close")
             assert await client.hear_out() == 1000
         assert [message["type"] for message in client.messages] == ["session", "closed"]
         assert client.messages[-1]["received_samples"] == 0
 
-    async def test_close_twice(self, server, connect, sound) -> None:
+    async def test_close_twice(self, server: Running, connect: Connect, sound: Sound) -> None:
         async with connect(server) as client:
             await client.send(sound.speech(0.5).tobytes())
             await client.say("close")
@@ -196,14 +200,39 @@ class TestEnd:
             assert await client.hear_out() == 1000
         assert len(client.finals) == len(client.said("closed")) == 1
 
-    async def test_client_closes_right_after_close(self, server, connect, sound, caplog) -> None:
+    async def test_client_closes_right_after_close(
+        self,
+        server: Running,
+        connect: Connect,
+        sound: Sound,
+        caplog: pytest.LogCaptureFixture,
+        eventually: Eventually,
+    ) -> None:
         async with connect(server) as client:
             await client.send(sound.speech(0.5).tobytes())
             await client.say("close")
         await eventually(lambda: len(server.service.sessions) == 0)
         assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
-    async def test_lost_connection_frees_the_place(self, launch, accounting, connect, sound, caplog) -> None:
+    async def test_client_that_leaves_while_its_final_is_awaited_frees_the_place(
+        self, launch: Launch, accounting: type[AccountingEngine], connect: Connect, sound: Sound, eventually: Eventually
+    ) -> None:
+        server = launch(accounting(cost=60))
+        async with connect(server) as client:
+            await client.send(sound.utterances(0.8))
+            await client.say("close")
+            await client.hear("speech_started")
+        await eventually(lambda: len(server.service.sessions) == 0)
+
+    async def test_lost_connection_frees_the_place(
+        self,
+        launch: Launch,
+        accounting: type[AccountingEngine],
+        connect: Connect,
+        sound: Sound,
+        caplog: pytest.LogCaptureFixture,
+        eventually: Eventually,
+    ) -> None:
         server = launch(accounting(cost=5.0))
         async with connect(server) as client:
             await client.send(sound.utterances(0.8))
@@ -213,7 +242,9 @@ class TestEnd:
             await eventually(lambda: len(server.service.sessions) == 0)
         assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
-    async def test_idle_session_gets_its_finals_and_is_closed(self, launch, connect, sound) -> None:
+    async def test_idle_session_gets_its_finals_and_is_closed(
+        self, launch: Launch, connect: Connect, sound: Sound
+    ) -> None:
         server = launch(server={"idle_timeout_s": 0.3})
         async with connect(server) as client:
             await client.send(sound.speech(0.5).tobytes())
@@ -221,7 +252,7 @@ class TestEnd:
         assert client.error["code"] == "idle_timeout"
         assert len(client.finals) == 1
 
-    async def test_keepalive_keeps_alive(self, launch, connect) -> None:
+    async def test_keepalive_keeps_alive(self, launch: Launch, connect: Connect) -> None:
         server = launch(server={"idle_timeout_s": 0.4})
         async with connect(server) as client:
             for _ in range(4):
@@ -229,7 +260,9 @@ class TestEnd:
                 await client.say("keepalive")
             assert await client.hear_out() == 4408
 
-    async def test_silent_engine_does_not_make_the_client_idle(self, launch, accounting, connect, sound) -> None:
+    async def test_silent_engine_does_not_make_the_client_idle(
+        self, launch: Launch, accounting: type[AccountingEngine], connect: Connect, sound: Sound
+    ) -> None:
         server = launch(accounting(cost=1.0), server={"idle_timeout_s": 0.3})
         async with connect(server) as client:
             await client.send(sound.utterances(0.5))
@@ -256,19 +289,21 @@ class TestRefusal:
             (b"\x1a\x45\xdf\xa3", "unsupported_media", "audio", 1003),
         ],
     )
-    async def test_malformed_message(self, server, connect, frame, code, param, close_code) -> None:
+    async def test_malformed_message(
+        self, server: Running, connect: Connect, frame: str | bytes, code: str, param: str | None, close_code: int
+    ) -> None:
         async with connect(server) as client:
             await client.socket.send(frame)
             assert await client.hear_out() == close_code
         assert (client.error["code"], client.error["param"]) == (code, param)
         assert client.socket.close_reason == code
 
-    async def test_file_is_recognised_when_it_comes_byte_by_byte(self, server, connect) -> None:
+    async def test_file_is_recognised_when_it_comes_byte_by_byte(self, server: Running, connect: Connect) -> None:
         async with connect(server) as client:
             await client.send(b"OggS", frame=1)
             assert await client.hear_out() == 1003
 
-    async def test_second_start(self, server, connect, sound) -> None:
+    async def test_second_start(self, server: Running, connect: Connect, sound: Sound) -> None:
         async with connect(server) as client:
             await client.say("start")
             await client.send(sound.speech(0.5).tobytes())
@@ -276,7 +311,9 @@ class TestRefusal:
             assert await client.hear_out() == 1008
         assert client.error["code"] == "protocol_error"
 
-    async def test_one_session_too_many(self, launch, connect, sound) -> None:
+    async def test_one_session_too_many(
+        self, launch: Launch, connect: Connect, sound: Sound, eventually: Eventually
+    ) -> None:
         server = launch(server={"max_sessions": 2})
         async with connect(server) as first, connect(server) as second:
             await first.hear("session")
@@ -296,7 +333,15 @@ class TestRefusal:
         assert len(first.finals) == 1
 
     @pytest.mark.parametrize("error", [RuntimeError("a bug, at /secret/place")])
-    async def test_failure_of_ours(self, launch, accounting, connect, sound, caplog, error) -> None:
+    async def test_failure_of_ours(
+        self,
+        launch: Launch,
+        accounting: type[AccountingEngine],
+        connect: Connect,
+        sound: Sound,
+        caplog: pytest.LogCaptureFixture,
+        error: Exception,
+    ) -> None:
         async with connect(launch(accounting(ails=error))) as client:
             await client.send(sound.utterances(0.5))
             assert await client.hear_out() == 1011
@@ -304,7 +349,9 @@ class TestRefusal:
         assert "secret" not in client.error["message"]
         assert "a live session failed" in caplog.text
 
-    async def test_failure_of_the_engine(self, launch, accounting, connect, sound) -> None:
+    async def test_failure_of_the_engine(
+        self, launch: Launch, accounting: type[AccountingEngine], connect: Connect, sound: Sound
+    ) -> None:
         from voxtral_streaming.errors import EngineFailed
 
         async with connect(launch(accounting(ails=EngineFailed("at /secret/place")))) as client:
@@ -314,7 +361,9 @@ class TestRefusal:
 
 
 class TestSamples:
-    async def test_what_is_no_number_is_mended_and_counted(self, server, connect, sound) -> None:
+    async def test_what_is_no_number_is_mended_and_counted(
+        self, server: Running, connect: Connect, sound: Sound
+    ) -> None:
         clean = np.frombuffer(sound.utterances(0.8, 1.2), "<i2").astype("<f4") / 32768
         dirty = clean.copy()
         dirty[[10, 20, 30]] = [np.nan, np.inf, 1e38]
@@ -329,7 +378,7 @@ class TestSamples:
         assert client.messages[-1]["sanitized_samples"] == 3
         assert client.finals[-1:] == (await finals_of(connect, server, clean.tobytes(), 1000, **start))[-1:]
 
-    async def test_half_a_sample_at_the_end_is_no_sample(self, server, connect) -> None:
+    async def test_half_a_sample_at_the_end_is_no_sample(self, server: Running, connect: Connect) -> None:
         async with connect(server) as client:
             await client.send(b"\x00" * 1001)
             await client.say("close")
@@ -339,14 +388,16 @@ class TestSamples:
 
 class TestPressure:
     async def test_fast_client_waits_for_a_slow_engine_and_loses_nothing(
-        self, launch, accounting, connect, sound
+        self, launch: Launch, accounting: type[AccountingEngine], connect: Connect, sound: Sound
     ) -> None:
         server = launch(accounting(cost=0.01), streaming={"max_backlog_s": 1.0})
         audio = sound.utterances(*[1.5] * 40)
         finals = await finals_of(connect, server, audio, frame=32_000, partials=False)
         assert len(finals) == 40
 
-    async def test_reading_stops_at_the_backlog(self, launch, accounting, connect, sound) -> None:
+    async def test_reading_stops_at_the_backlog(
+        self, launch: Launch, accounting: type[AccountingEngine], connect: Connect, sound: Sound
+    ) -> None:
         server = launch(accounting(), streaming={"max_backlog_s": 1.0})
         server.call(server.engine.resumed.clear)
         metric = server.service.metrics.audio_seconds.labels("live")
@@ -363,7 +414,15 @@ class TestPressure:
             sending.cancel()
             client.socket.transport.abort()
 
-    async def test_client_that_does_not_read_is_closed(self, launch, accounting, connect, sound, monkeypatch) -> None:
+    async def test_client_that_does_not_read_is_closed(
+        self,
+        launch: Launch,
+        accounting: type[AccountingEngine],
+        connect: Connect,
+        sound: Sound,
+        monkeypatch: pytest.MonkeyPatch,
+        eventually: Eventually,
+    ) -> None:
         monkeypatch.setattr(live, "SEND_TIMEOUT_S", 0.5)
         server = launch(accounting(padding="x" * 500_000))
         part = np.concatenate([sound.speech(0.2), sound.silence(0.8)]).tobytes()
@@ -382,7 +441,9 @@ class TestPressure:
             sending.cancel()
             client.socket.transport.abort()
 
-    async def test_event_loop_stays_free(self, launch, accounting, connect, sound) -> None:
+    async def test_event_loop_stays_free(
+        self, launch: Launch, accounting: type[AccountingEngine], connect: Connect, sound: Sound
+    ) -> None:
         server = launch(accounting())
         async with httpx.AsyncClient(base_url=f"http://{server.host}") as http, connect(server) as client:
             sending = asyncio.create_task(client.send(sound.utterances(*[2.0] * 30), frame=960_000))
@@ -399,7 +460,9 @@ class TestPressure:
 
 
 class TestStop:
-    async def test_everyone_gets_his_finals(self, launch, accounting, connect, sound) -> None:
+    async def test_everyone_gets_his_finals(
+        self, launch: Launch, accounting: type[AccountingEngine], connect: Connect, sound: Sound
+    ) -> None:
         server = launch(accounting(cost=0.1))
         async with connect(server) as speaking, connect(server) as silent, httpx.AsyncClient() as http:
             await speaking.send(sound.utterances(0.8) + sound.speech(1.0).tobytes())
@@ -420,19 +483,20 @@ class TestStop:
 
 
 class TestHandshake:
-    async def test_no_compression(self, server, connect) -> None:
+    async def test_no_compression(self, server: Running, connect: Connect) -> None:
         async with connect(server, compression="deflate") as client:
+            assert client.socket.response is not None
             assert "Sec-WebSocket-Extensions" not in client.socket.response.headers
             await client.say("close")
             assert await client.hear_out() == 1000
 
-    async def test_subprotocol_is_chosen_only_where_offered(self, server, connect) -> None:
+    async def test_subprotocol_is_chosen_only_where_offered(self, server: Running, connect: Connect) -> None:
         async with connect(server, subprotocols=["other", "voxtral"]) as client:
             assert client.socket.subprotocol == "voxtral"
         async with connect(server) as client:
             assert client.socket.subprotocol is None
 
-    async def test_unknown_path(self, server) -> None:
+    async def test_unknown_path(self, server: Running) -> None:
         with pytest.raises(websockets.InvalidStatus) as caught:
             await websockets.connect(f"ws://{server.host}/nowhere").__aenter__()
         assert caught.value.response.status_code in (403, 404)

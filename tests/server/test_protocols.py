@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import struct
 import time
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import websockets
 
 from voxtral_streaming.server import protocols
+
+if TYPE_CHECKING:
+    from tests.server.conftest import AccountingEngine, Connect, Eventually, Launch, Running, Sound
 
 HANDSHAKE = (
     b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -54,8 +57,11 @@ class Raw:
                 return int.from_bytes(payload[:2], "big")
 
 
+OpenRaw = Callable[..., Awaitable[Raw]]
+
+
 @pytest.fixture
-async def raw(server) -> Any:
+async def raw(server: Running) -> AsyncIterator[OpenRaw]:
     """Open connections to the shared server, closed after the test."""
     opened: list[Raw] = []
 
@@ -70,7 +76,7 @@ async def raw(server) -> Any:
 
 
 @pytest.fixture
-async def socket(raw) -> Raw:
+async def socket(raw: OpenRaw) -> Raw:
     """A WebSocket, open."""
     connection = await raw(send=HANDSHAKE + b"\r\n")
     assert await connection.status() == 101
@@ -79,7 +85,9 @@ async def socket(raw) -> Raw:
 
 class TestHeaders:
     @pytest.mark.parametrize("beginning", [b"", b"GET / HTTP/1.1\r\nHost: x\r\nA: "])
-    async def test_slow_ones_are_given_up(self, raw, monkeypatch, beginning) -> None:
+    async def test_slow_ones_are_given_up(
+        self, raw: OpenRaw, monkeypatch: pytest.MonkeyPatch, beginning: bytes
+    ) -> None:
         monkeypatch.setattr(protocols, "HEADER_TIMEOUT_S", 0.3)
         began = time.monotonic()
         connection = await raw(send=beginning)
@@ -89,7 +97,7 @@ class TestHeaders:
         assert 0.2 < time.monotonic() - began < 1
         dripping.cancel()
 
-    async def test_second_request_has_a_deadline_too(self, raw, monkeypatch) -> None:
+    async def test_second_request_has_a_deadline_too(self, raw: OpenRaw, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(protocols, "HEADER_TIMEOUT_S", 0.3)
         connection = await raw(send=b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
         assert await connection.status() == 200
@@ -98,7 +106,9 @@ class TestHeaders:
         connection.writer.write(b"GET /health/live HT")
         assert await connection.status() == 408
 
-    async def test_websockets_outlive_it(self, server, connect, monkeypatch) -> None:
+    async def test_websockets_outlive_it(
+        self, server: Running, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(protocols, "HEADER_TIMEOUT_S", 0.2)
         async with connect(server) as client:
             await asyncio.sleep(0.5)
@@ -118,13 +128,13 @@ class TestHeaders:
             HANDSHAKE + b"A: " + b"a" * 9000 + b"\r\n\r\n",
         ],
     )
-    async def test_malformed_ones_are_answered_in_the_one_shape(self, raw, request_) -> None:
+    async def test_malformed_ones_are_answered_in_the_one_shape(self, raw: OpenRaw, request_: bytes) -> None:
         connection = await raw(send=request_)
         assert await connection.status() == 400
         body = await asyncio.wait_for(connection.reader.read(), 5)
         assert body.startswith(b'{"error": {"code": "bad_request"')
 
-    async def test_length_and_chunks_make_one_request(self, raw) -> None:
+    async def test_length_and_chunks_make_one_request(self, raw: OpenRaw) -> None:
         smuggled = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
         head = b"POST /v1/transcriptions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         connection = await raw(
@@ -134,7 +144,9 @@ class TestHeaders:
 
 
 class TestBody:
-    async def test_that_goes_on_after_its_answer_is_cut_off(self, raw, monkeypatch) -> None:
+    async def test_that_goes_on_after_its_answer_is_cut_off(
+        self, raw: OpenRaw, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(protocols, "LINGER_S", 0.3)
         head = b"POST /v1/transcriptions HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n"
         connection = await raw(send=head + b"Content-Length: 1000000\r\n\r\nx")
@@ -145,7 +157,9 @@ class TestBody:
             await asyncio.wait_for(connection.reader.readexactly(1), 2)
         dripping.cancel()
 
-    async def test_that_ends_in_time_leaves_the_connection_open(self, raw, monkeypatch) -> None:
+    async def test_that_ends_in_time_leaves_the_connection_open(
+        self, raw: OpenRaw, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(protocols, "LINGER_S", 0.3)
         head = b"POST /v1/transcriptions HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n"
         connection = await raw(send=head + b"Content-Length: 2\r\n\r\nx")
@@ -158,44 +172,44 @@ class TestBody:
 
 
 class TestFrames:
-    async def test_frame_beyond_the_limit(self, server, connect) -> None:
+    async def test_frame_beyond_the_limit(self, server: Running, connect: Connect) -> None:
         async with connect(server) as client:
             await client.socket.send(b"\0" * 2**20)
             await client.socket.send(b"\0" * (2**20 + 1))
             assert await client.hear_out() == 1009
 
-    async def test_header_that_announces_too_much(self, socket) -> None:
+    async def test_header_that_announces_too_much(self, socket: Raw) -> None:
         socket.writer.write(bytes([0x82, 0xFF]) + struct.pack(">Q", 2**63 - 1))
         assert await socket.close_code() == 1009
 
-    async def test_a_million_fragments(self, socket) -> None:
+    async def test_a_million_fragments(self, socket: Raw) -> None:
         socket.writer.write(frame(BINARY, b"", fin=False) + frame(CONTINUATION, b"", fin=False) * 1_000_000)
         assert await socket.close_code() == 1009
 
-    async def test_fragments_that_grow_beyond_the_limit(self, socket) -> None:
+    async def test_fragments_that_grow_beyond_the_limit(self, socket: Raw) -> None:
         socket.writer.write(frame(BINARY, b"\0" * 2**19, fin=False) + frame(CONTINUATION, b"\0" * (2**19 + 1)))
         assert await socket.close_code() == 1009
 
-    async def test_fragments_of_one_message(self, socket) -> None:
+    async def test_fragments_of_one_message(self, socket: Raw) -> None:
         socket.writer.write(frame(TEXT, b'{"type":', fin=False) + frame(CONTINUATION, b' "close"}'))
         assert await socket.close_code() == 1000
 
-    async def test_compressed_frame(self, socket) -> None:
+    async def test_compressed_frame(self, socket: Raw) -> None:
         socket.writer.write(frame(TEXT, b"\x00", rsv1=True))
         assert await socket.close_code() == 1002
 
-    async def test_text_that_is_not_utf8(self, socket, caplog) -> None:
+    async def test_text_that_is_not_utf8(self, socket: Raw, caplog: pytest.LogCaptureFixture) -> None:
         socket.writer.write(frame(TEXT, b"\xff\xfe"))
         assert await socket.close_code() == 1007
         assert not caplog.records
 
-    async def test_unmasked_frame(self, socket) -> None:
+    async def test_unmasked_frame(self, socket: Raw) -> None:
         socket.writer.write(b"\x82\x01x")
         assert await socket.close_code() == 1002
 
 
 class TestPings:
-    async def test_flood_is_answered(self, server, connect) -> None:
+    async def test_flood_is_answered(self, server: Running, connect: Connect) -> None:
         async with connect(server) as flooding, connect(server) as other:
             for _ in range(5000):
                 await flooding.socket.ping()
@@ -206,9 +220,10 @@ class TestPings:
             await flooding.say("close")
             assert await flooding.hear_out() == 1000
 
-    async def test_flood_by_a_client_that_does_not_read_fills_no_memory(self, raw, server) -> None:
+    async def test_flood_by_a_client_that_does_not_read_fills_no_memory(self, raw: OpenRaw, server: Running) -> None:
         connection = await raw(send=HANDSHAKE + b"\r\n")
         assert await connection.status() == 101
+        assert isinstance(connection.writer.transport, asyncio.Transport)
         connection.writer.transport.pause_reading()
         flood = frame(PING, b"p" * 125) * 1000
         for _ in range(200):
@@ -220,7 +235,7 @@ class TestPings:
         ]
         assert ours.transport.get_write_buffer_size() < 400_000  # the high-water mark, and the pongs to one read
 
-    async def test_silent_peer_is_dropped(self, launch, raw) -> None:
+    async def test_silent_peer_is_dropped(self, launch: Launch, raw: OpenRaw, eventually: Eventually) -> None:
         server = launch()
         server.server.config.ws_ping_interval = server.server.config.ws_ping_timeout = 0.2
         connection = await raw(server, HANDSHAKE + b"\r\n")
@@ -228,10 +243,11 @@ class TestPings:
         began = time.monotonic()
         assert await connection.close_code() == 1011
         assert time.monotonic() - began < 1
-        while len(server.service.sessions):
-            await asyncio.sleep(0.01)
+        await eventually(lambda: len(server.service.sessions) == 0)
 
-    async def test_peer_whose_pong_waits_behind_its_audio_is_not(self, launch, accounting, connect, sound) -> None:
+    async def test_peer_whose_pong_waits_behind_its_audio_is_not(
+        self, launch: Launch, accounting: type[AccountingEngine], connect: Connect, sound: Sound
+    ) -> None:
         server = launch(accounting(), streaming={"max_backlog_s": 1.0})
         server.server.config.ws_ping_interval = server.server.config.ws_ping_timeout = 0.2
         server.call(server.engine.resumed.clear)
@@ -246,8 +262,10 @@ class TestPings:
 
 
 class TestLeaving:
-    async def test_storm_of_connections_leaves_nothing_behind(self, server, raw) -> None:
-        before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    async def test_storm_of_connections_leaves_nothing_behind(
+        self, server: Running, raw: OpenRaw, eventually: Eventually
+    ) -> None:
+        before = n_descriptors()
         for number in range(100):
             connection = await raw(send=HANDSHAKE + b"\r\n")
             if number % 3:
@@ -255,24 +273,22 @@ class TestLeaving:
             if number % 3 == 1:
                 connection.writer.write(frame(CLOSE, struct.pack(">H", 1000 + number)))
             connection.writer.transport.abort()
-        for _ in range(200):
-            if not server.server.server_state.connections and len(os.listdir("/proc/self/fd")) <= before:  # noqa: PTH208
-                break
-            await asyncio.sleep(0.01)
-        assert not server.server.server_state.connections
-        assert len(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208
+        await eventually(lambda: not server.server.server_state.connections and n_descriptors() <= before)
         assert len(server.service.sessions) == 0
 
-    async def test_peer_that_does_not_let_go_is_dropped(self, server, socket, monkeypatch) -> None:
+    async def test_peer_that_does_not_let_go_is_dropped(
+        self, server: Running, socket: Raw, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+    ) -> None:
         (ours,) = server.server.server_state.connections
+        assert isinstance(ours, protocols.WebSocketProtocol)
         ours.close_timeout = 0.2
         socket.writer.write(frame(TEXT, b'{"type": "close"}'))
         assert await socket.close_code() == 1000
-        for _ in range(100):
-            if not server.server.server_state.connections:
-                break
-            await asyncio.sleep(0.01)
-        assert not server.server.server_state.connections
+        await eventually(lambda: not server.server.server_state.connections)
+
+
+def n_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 async def drip(connection: Raw, pause: float) -> None:

@@ -15,6 +15,7 @@ import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, suppress
+from typing import NoReturn
 
 import anyio
 from starlette.types import Message
@@ -46,7 +47,7 @@ from voxtral_streaming.server.ledger import Ledger
 from voxtral_streaming.server.limits import CLOSE_TIMEOUT_S, SEND_TIMEOUT_S
 from voxtral_streaming.server.outbox import Outbox
 from voxtral_streaming.server.service import Service
-from voxtral_streaming.server.tasks import together
+from voxtral_streaming.server.tasks import together, unless
 
 SUBPROTOCOL = "voxtral"  # for browsers, which must be told one if they offered any
 
@@ -86,6 +87,7 @@ class LiveSession:
         self._idle_timeout_s = service.config.server.idle_timeout_s
         self._patience = anyio.CancelScope()
         self._is_stopping = False
+        self._reason: VoxtralError | None = None  # why the audio ended, if not as the client asked
         self._starting: asyncio.Future[Start | None] = asyncio.get_running_loop().create_future()
         self._intake = Intake(AudioFormat())
         self._inbox: asyncio.Queue[Samples | Flush | None] = asyncio.Queue(maxsize=1)
@@ -128,7 +130,7 @@ class LiveSession:
     async def _converse(self) -> VoxtralError | None:
         """Read and recognise until the audio ends or something fails."""
         try:
-            reason, _ = await together(self._read(), self._recognise())
+            await unless(self._read(), self._recognise())
         except EngineError as error:
             logger.error("recognition failed: %s", error)
             return error
@@ -139,23 +141,25 @@ class LiveSession:
         except Exception:  # whatever it is, the client is told and the other sessions go on
             logger.exception("a live session failed")
             return VoxtralError("the server failed")
-        return reason
+        return self._reason
 
     def _last_words(self, error: VoxtralError | None) -> Notice:
         if error is None or isinstance(error, Stopping):
             return self._ledger.closed(self._intake.sanitized)
         return Failed(error)
 
-    async def _read(self) -> VoxtralError | None:
-        """Take in the client's audio to its end; answer why it ended, if not as the client asked."""
-        reason = await self._read_actions()
+    async def _read(self) -> NoReturn:
+        """Take in the client's audio to its end, then wait for the client to leave, which raises."""
+        self._reason = await self._read_actions()
         await self._take(self._intake.finish())
         await self._inbox.put(None)
         if not self._starting.done():
             self._starting.set_result(None)
-        return reason
+        while True:
+            _frame(await self._socket.receive())
 
     async def _read_actions(self) -> VoxtralError | None:
+        """Carry out what the client asks; answer why no more is read, if not because it asked for that."""
         while True:
             try:
                 frame = await self._next_frame()

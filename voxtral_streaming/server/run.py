@@ -122,6 +122,7 @@ class Server(uvicorn.Server):
         if self._draining is None:
             self._draining = asyncio.create_task(self._drain())
         else:
+            self._draining.cancel()
             self.force_exit = self.should_exit = True
 
     async def _drain(self) -> None:

@@ -23,7 +23,10 @@ async def together(first: Coroutine[Any, Any, First], second: Coroutine[Any, Any
 
 
 async def unless(interruption: Coroutine[Any, Any, None], work: Coroutine[Any, Any, First]) -> First | None:
-    """Do the work, unless the interruption ends first: then the work is cancelled, and None comes out."""
+    """Do the work, unless the interruption ends or fails first: then the work is cancelled.
+
+    None comes out, or what the interruption raised.
+    """
     tasks = working, interrupting = asyncio.create_task(work), asyncio.create_task(interruption)
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

