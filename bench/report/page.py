@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 
 from bench.record import Level, Record
-from bench.report.charts import CURVES, KINDS, distribution_chart, streams_chart
+from bench.report.charts import CURVES, KINDS, Curve, distribution_chart, streams_chart
 from bench.report.table import results_table
 from bench.report.timeline import timeline_chart
 
@@ -38,8 +38,7 @@ def render(records: Sequence[Record]) -> str:
         table=results_table(records),
         streams_note=_streams_note(main),
         series_key=_key([(record.settings.label, "abcd"[index % 4]) for index, record in enumerate(records)]),
-        streams_charts="".join(_figure(curve.title, curve.unit, streams_chart(curve, records, _limit(curve.title, main)))
-                               for curve in CURVES),
+        streams_charts="".join(_streams_figure(curve, records) for curve in CURVES),
         kinds_key=_key([(kind.title, kind.colour) for kind in KINDS]),
         distributions="".join(
             _figure(_streams(level), "s", distribution_chart(level.latencies)) for level in _telling(main)
@@ -72,8 +71,9 @@ def _streams_note(record: Record) -> str:
     )
 
 
-def _limit(title: str, record: Record) -> float | None:
-    return record.settings.commit_p95 if title == "Committed" else None
+def _streams_figure(curve: Curve, records: Sequence[Record]) -> str:
+    limit = records[0].settings.commit_p95 if curve.title == "Committed" else None
+    return _figure(curve.title, curve.unit, streams_chart(curve, records, limit))
 
 
 def _figure(title: str, unit: str, chart: str) -> str:

@@ -12,7 +12,8 @@ HEAD = (
     "<th colspan='2'>Whole text</th><th colspan='2'>Committed</th><th>Longest gap</th><th>Lag</th>"
     "<th>Word errors</th><th>CPU</th><th>Memory</th><th>Others</th><th></th></tr>"
     "<tr><th>Streams</th><th>p50</th><th>p95</th><th>p50</th><th>p90</th><th>p50</th><th>p90</th><th>p50</th>"
-    "<th>p95</th><th>max</th><th>p50</th><th>%</th><th>s / s speech</th><th>MB peak</th><th>cores</th><th>Limits</th></tr></thead>"
+    "<th>p95</th><th>max</th><th>p50</th><th>%</th><th>s / s speech</th><th>MB peak</th><th>cores</th>"
+    "<th>Limits</th></tr></thead>"
 )
 
 
