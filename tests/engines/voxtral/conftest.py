@@ -51,7 +51,8 @@ def clip() -> Samples:
     """Ten words, 7 s."""
     with wave.open(str(TINY / "words.wav")) as recording:
         pcm = np.frombuffer(recording.readframes(-1), np.int16)
-    return pcm.astype(np.float32) / np.float32(32768)
+    samples: Samples = pcm.astype(np.float32) / np.float32(32768)
+    return samples
 
 
 @pytest.fixture(scope="session")

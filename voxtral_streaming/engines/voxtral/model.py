@@ -65,7 +65,7 @@ class Encoder(nn.Module):
         """Mel frames [n, n_mels, 8 q] to [n, 4 q, dim]."""
         first = torch.cat((state.first, mel), dim=2)
         second = torch.cat((state.second, gelu(self.conv1(first))), dim=2)
-        return gelu(self.conv2(second)).transpose(1, 2), ConvInputs(first, second)
+        return gelu(self.conv2(second)).transpose(1, 2).contiguous(), ConvInputs(first, second)
 
     def forward(self, frames: Tensor, positions: Tensor, ring: Ring, slots: Slots) -> Tensor:
         """Frames [n, 4 q, dim] at `positions` [n, 4 q] to the same shape."""

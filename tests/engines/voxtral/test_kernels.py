@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from voxtral_streaming.audio.units import Samples
+from voxtral_streaming.engines.voxtral.kernels import Int8Linear, attention, compile_steps
+from voxtral_streaming.engines.voxtral.stepper import CATCH_UP, Stepper
+
+OpenStepper = Callable[..., Stepper]
+
+
+@pytest.mark.parametrize("kernel", ["auto", "flash", "cudnn", "efficient", "math"])
+def test_every_preference_gives_the_same_tokens_and_forbids_nothing(
+    open_stepper: OpenStepper, transcribe_alone: Any, oracle: Any, clip: Samples, kernel: Any
+) -> None:
+    with attention(kernel):
+        assert torch._C._get_math_sdp_enabled()
+        assert transcribe_alone(open_stepper(), clip) == oracle(clip)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("bias", [False, True])
+def test_eight_bits_are_near_the_full_weights(dtype: Any, bias: bool) -> None:
+    torch.manual_seed(0)
+    full = nn.Linear(96, 64, bias=bias, dtype=dtype).requires_grad_(False)
+    x = torch.randn(2, 3, 96).to(dtype)
+    error = (Int8Linear(full)(x) - full(x)).float().abs().max()
+    assert 0 < error < 0.02
+
+
+def test_shapes_are_few_where_they_are_fixed(open_stepper: OpenStepper) -> None:
+    stepper = open_stepper(12)
+    assert stepper.shape(5, 3) == (5, 3)
+    stepper.fixed_shapes = True
+    assert stepper.shape(5, 3) == (8, CATCH_UP)
+    assert stepper.shape(12, 1) == (12, 1)
+    assert stepper.shape(3, 1, first_row=10) == (2, 1)
+    assert {shape[:2] for shape in stepper.shapes()} == {(n, q) for n in (1, 2, 4, 8, 12) for q in (1, CATCH_UP)}
+
+
+def test_fixed_shapes_give_the_same_tokens(
+    open_stepper: OpenStepper, transcribe_alone: Any, oracle: Any, clip: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compilation with a compiler that does nothing: what is asked of it, and what its steps give."""
+    monkeypatch.setattr(torch, "compile", lambda function, mode: function)
+    stepper = open_stepper(4)
+    assert compile_steps(stepper)
+    assert stepper.fixed_shapes
+    assert transcribe_alone(stepper, clip) == oracle(clip)
+
+
+def broken(function: Any, mode: str) -> Any:
+    def fail(*_: Any) -> Any:
+        raise RuntimeError("no C++ compiler\nand a long story")
+
+    return fail
+
+
+def lying(function: Any, mode: str) -> Any:
+    def lie(*arguments: Any) -> Any:
+        predicted, accepted = function(*arguments)
+        return predicted + 1, accepted
+
+    return lie
+
+
+@pytest.mark.parametrize(("compiler", "reason"), [(broken, "no C++ compiler"), (lying, "it predicts other tokens")])
+def test_a_compiler_that_fails_or_errs_is_not_used(
+    open_stepper: OpenStepper,
+    transcribe_alone: Any,
+    oracle: Any,
+    clip: Samples,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    compiler: Any,
+    reason: str,
+) -> None:
+    monkeypatch.setattr(torch, "compile", compiler)
+    stepper = open_stepper(2)
+    with caplog.at_level(logging.WARNING):
+        assert not compile_steps(stepper)
+    assert [record.message for record in caplog.records] == [
+        f"the step could not be compiled, it runs uncompiled: {reason}"
+    ]
+    assert not stepper.fixed_shapes
+    assert transcribe_alone(stepper, clip) == oracle(clip)
