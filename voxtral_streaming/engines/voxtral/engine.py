@@ -1,0 +1,188 @@
+"""Voxtral Realtime as an engine of the package."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from concurrent.futures import Future
+
+import torch
+
+from voxtral_streaming.audio.units import Samples
+from voxtral_streaming.config import ModelConfig, StreamingConfig
+from voxtral_streaming.engines.base import Capabilities, StreamOptions
+from voxtral_streaming.engines.voxtral.checkpoint import Checkpoint, load_model, locate, open_checkpoint
+from voxtral_streaming.engines.voxtral.facts import MS_PER_TOKEN
+from voxtral_streaming.engines.voxtral.kernels import compile_steps, quantize
+from voxtral_streaming.engines.voxtral.plan import LIBRARY_BYTES, memory_bytes, plan, weight_bytes
+from voxtral_streaming.engines.voxtral.stepper import Sizes, Stepper
+from voxtral_streaming.engines.voxtral.tekken import DELAYS_MS, delay_tokens
+from voxtral_streaming.engines.voxtral.transcription import Kind, Request
+from voxtral_streaming.engines.voxtral.worker import Asked, Closed, Fed, Opened, Stopped, Voice, Worker
+from voxtral_streaming.errors import EngineFailed, EngineUnavailable, UnsupportedOption
+from voxtral_streaming.transcript import Hypothesis
+
+log = logging.getLogger(__name__)
+
+LANGUAGES = ("ar", "de", "en", "es", "fr", "hi", "it", "ja", "ko", "nl", "pt", "ru", "zh")
+ENDLESS_S = 86_400.0  # where the decoder's whole window fits, no utterance is too long
+
+
+class VoxtralRealtimeEngine:
+    """Implements `Engine`. `int8`: keep the weights of the layers in 8 bits, for small cards."""
+
+    def __init__(self, model: ModelConfig, streaming: StreamingConfig, *, int8: bool = False) -> None:
+        self._config = model
+        self._longest_s = streaming.max_utterance_s
+        self._int8 = int8
+        self._checkpoint: Checkpoint | None = None
+        self._sizes = Sizes(0, 0)
+        self._worker: Worker | None = None
+        self._thread: threading.Thread | None = None
+        self._streams: set[RealtimeStream] = set()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the loaded model can do; known once the engine is started.
+
+        The model hears which language is spoken and is told none; a language that is asked for is only checked.
+        """
+        checkpoint, _ = self._started()
+        is_whole = self._sizes.window >= checkpoint.facts.decoder.window
+        return Capabilities(
+            name="voxtral_realtime",
+            model=self._config.name,
+            partials=True,
+            timestamps="segment",
+            languages=LANGUAGES,
+            detects_language=False,
+            delay_ms=DELAYS_MS,
+            max_utterance_s=ENDLESS_S if is_whole else self._longest_s,
+        )
+
+    async def start(self) -> None:
+        """Read and load the weights, and start the engine thread. Raises `WeightsError`, `EngineUnavailable`."""
+        stepper = await asyncio.to_thread(self._load)
+        self._worker = Worker(stepper, self._config.attention)
+        self._thread = threading.Thread(target=self._worker.run, name="voxtral-realtime", daemon=True)
+        self._thread.start()
+
+    def _load(self) -> Stepper:
+        config, device = self._config, _device(self._config.device)
+        dtype: torch.dtype = getattr(torch, config.torch_dtype)
+        checkpoint = open_checkpoint(locate(config.name, config.revision))
+        self._sizes = plan(
+            checkpoint.facts,
+            checkpoint.tekken,
+            itemsize=dtype.itemsize,
+            weight_bytes=weight_bytes(checkpoint.facts, dtype.itemsize, int8=self._int8),
+            limit_bytes=min(memory_bytes(config.max_memory_per_gpu), _free_bytes(device)),
+            longest_s=self._longest_s,
+        )
+        log.info("%s: %d streams at once, %d tokens each", config.name, *self._sizes)
+        model = load_model(checkpoint, dtype, torch.device("cpu") if self._int8 else device)
+        if self._int8:
+            quantize(model)
+            model.to(device)
+        stepper = Stepper(model, checkpoint.tekken, self._sizes)
+        if config.use_torch_compile:
+            compile_steps(stepper)
+        stepper.join(0, delay_tokens(checkpoint.tekken.delay_ms))  # hears the silence before the first stream
+        self._checkpoint = checkpoint
+        return stepper
+
+    def _started(self) -> tuple[Checkpoint, Worker]:
+        if self._checkpoint is None or self._worker is None:
+            raise EngineFailed("the engine has not been started")
+        return self._checkpoint, self._worker
+
+    def open(self, options: StreamOptions, at: int) -> RealtimeStream:
+        """Open a stream; while all rows are taken it waits for one, and hears its audio then."""
+        checkpoint, worker = self._started()
+        self._check(options)
+        delay_ms = checkpoint.tekken.delay_ms if options.delay_ms is None else options.delay_ms
+        stream = RealtimeStream(self._streams, worker, Voice(checkpoint.tekken, delay_tokens(delay_ms)))
+        self._streams.add(stream)
+        return stream
+
+    def _check(self, options: StreamOptions) -> None:
+        name = self._config.name
+        if options.language is not None and options.language not in LANGUAGES:
+            known = ", ".join(LANGUAGES)
+            raise UnsupportedOption(f"{options.language!r} is not a language of {name}: {known}", param="language")
+        if options.prompt:
+            raise UnsupportedOption(f"{name} takes no prompt", param="prompt")
+        if options.delay_ms is not None and options.delay_ms not in DELAYS_MS:
+            raise UnsupportedOption(
+                f"{options.delay_ms} ms: {name} takes {DELAYS_MS[0]} to {DELAYS_MS[-2]} ms in steps of "
+                f"{MS_PER_TOKEN}, and {DELAYS_MS[-1]}",
+                param="delay_ms",
+            )
+
+    async def close(self) -> None:
+        """Give up open streams, and let the thread end."""
+        for stream in list(self._streams):
+            stream.close()
+        if self._worker is not None and self._thread is not None:
+            self._worker.inbox.put(Stopped())
+            await asyncio.to_thread(self._thread.join)
+
+
+class RealtimeStream:
+    """Implements `Stream`."""
+
+    def __init__(self, siblings: set[RealtimeStream], worker: Worker, voice: Voice) -> None:
+        self._siblings = siblings
+        self._inbox = worker.inbox
+        self._voice = voice
+        self._answer: Future[Hypothesis] | None = None
+        self._inbox.put(Opened(voice))
+
+    def feed(self, samples: Samples) -> None:
+        """Take the next samples; they are copied."""
+        self._inbox.put(Fed(self._voice, samples.copy()))
+
+    async def partial(self) -> Hypothesis:
+        """The text, once there is more of it. None of it is ever taken back."""
+        return await self._ask(Kind.PARTIAL)
+
+    async def flush(self) -> Hypothesis:
+        """The whole text. Its end is tentative: it was heard before a silence that may not be one."""
+        return await self._ask(Kind.FLUSH)
+
+    async def finish(self) -> Hypothesis:
+        """The final text."""
+        return await self._ask(Kind.FINISH)
+
+    def close(self) -> None:
+        """Free the stream's row."""
+        if self in self._siblings:
+            self._siblings.discard(self)
+            self._inbox.put(Closed(self._voice))
+        if self._answer is not None:
+            self._answer.cancel()
+
+    async def _ask(self, kind: Kind) -> Hypothesis:
+        self._answer = Future()
+        self._inbox.put(Asked(self._voice, Request(kind, self._answer)))
+        return await asyncio.wrap_future(self._answer)
+
+
+def _device(asked: str) -> torch.device:
+    """The device of `model.device`. Raises `EngineUnavailable` where it is not there."""
+    if asked == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(asked)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        n_gpus = torch.cuda.device_count()
+        raise EngineUnavailable(f"model.device is {asked}; torch sees {n_gpus} GPUs on this machine")
+    return device
+
+
+def _free_bytes(device: torch.device) -> int:
+    """Memory that the engine may plan with."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] - LIBRARY_BYTES
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")

@@ -1,0 +1,149 @@
+"""One stream as the worker sees it: what it heard, what it is asked, and what it still has to hear. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxtral_streaming.audio.units import Samples
+from voxtral_streaming.engines.voxtral.framer import Framer
+from voxtral_streaming.engines.voxtral.tekken import Detokenizer, Tekken
+from voxtral_streaming.transcript import Hypothesis
+
+MarkT = TypeVar("MarkT")
+Windows = NDArray[np.float32]  # [n_windows, window]
+
+
+class Kind(Enum):
+    """What a stream may ask for."""
+
+    PARTIAL = auto()
+    FLUSH = auto()
+    FINISH = auto()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Request:
+    """A hypothesis that somebody awaits."""
+
+    kind: Kind
+    answer: Future[Hypothesis]
+
+
+@dataclass(slots=True)
+class _Ending(Generic[MarkT]):
+    """The silence after the audio, on trial: the row goes back to `mark` unless the stream is over."""
+
+    mark: MarkT
+    n_samples: int  # heard before it
+    windows: Windows
+    detokenizer: Detokenizer
+    n_taken: int = 0
+    text: str = ""
+
+
+class Transcription(Generic[MarkT]):
+    """Hears windows of audio; when all of it is asked for, silence after it, from which it can come back.
+
+    The worker takes `n_due` windows with `windows`, runs them and hands the tokens to `took`.
+    """
+
+    def __init__(self, tekken: Tekken, n_delay: int) -> None:
+        self.n_delay = n_delay
+        self.text = ""  # it only grows
+        self.request: Request | None = None
+        self._n_right_pad = tekken.n_right_pad(n_delay)
+        self._framer = Framer()
+        self._detokenizer = Detokenizer(tekken)
+        self._n_prompt = n_delay + 1  # predictions before the prompt's end: nobody reads them
+        self._n_asked = 0  # samples that the answer must cover
+        self._shown = ""
+        self._ending: _Ending[MarkT] | None = None
+        self._ended: tuple[int, Hypothesis] | None = None  # the whole text, and after how many samples
+
+    def feed(self, samples: Samples) -> None:
+        """Hear more."""
+        self._framer.feed(samples)
+
+    def ask(self, request: Request) -> None:
+        """At most one request is open; a new one takes the place of one that was given up."""
+        self.request, self._n_asked = request, self._framer.n_samples
+
+    @property
+    def _awaits_all(self) -> bool:
+        """Whether the whole text is asked for."""
+        asked = self.request
+        return asked is not None and asked.kind is not Kind.PARTIAL and not asked.answer.cancelled()
+
+    @property
+    def must_return(self) -> bool:
+        """Whether the silence on trial is no longer wanted."""
+        return self._ending is not None and not (self._awaits_all and self._ending.n_samples >= self._n_asked)
+
+    @property
+    def may_end(self) -> bool:
+        """Whether all audio was heard and the whole text is asked for, and not known yet."""
+        is_new = self._ending is None and self.answer() is None
+        return self._awaits_all and is_new and self._framer.n_ready == 0
+
+    def begin_ending(self, mark: MarkT) -> None:
+        """Go on with silence; `mark` is where the row stands."""
+        windows = self._framer.padded(self._framer.n_padded(self._n_right_pad))
+        self._ending = _Ending(mark, self._framer.n_samples, windows, self._detokenizer.fork())
+
+    def leave_ending(self) -> MarkT | None:
+        """Give the silence up; answers the mark to return to, if there was any."""
+        ending, self._ending = self._ending, None
+        return ending.mark if ending else None
+
+    @property
+    def n_due(self) -> int:
+        """Windows that can be run now."""
+        if self._ending is not None:
+            return len(self._ending.windows) - self._ending.n_taken
+        return self._framer.n_ready
+
+    def windows(self, n_windows: int) -> Windows:
+        """The next windows, [n_windows, window]; they stay due until they are taken."""
+        if self._ending is not None:
+            return self._ending.windows[self._ending.n_taken :][:n_windows]
+        return self._framer.peek(n_windows)
+
+    def took(self, tokens: Sequence[int]) -> None:
+        """As many windows as there are tokens were run; each token was predicted after one."""
+        if (ending := self._ending) is None:
+            self._framer.take(len(tokens))
+            self.text += self._detokenizer.feed(self._past_prompt(tokens))
+            return
+        ending.n_taken += len(tokens)
+        n_prompt = max(0, self._n_prompt - (ending.n_taken - len(tokens)))
+        ending.text += ending.detokenizer.feed(tokens[n_prompt:])
+        if ending.n_taken == len(ending.windows):
+            tail = ending.text + ending.detokenizer.finish()
+            self._ended = ending.n_samples, Hypothesis(self.text, tail)
+
+    def _past_prompt(self, tokens: Sequence[int]) -> Sequence[int]:
+        n_prompt = min(self._n_prompt, len(tokens))
+        self._n_prompt -= n_prompt
+        return tokens[n_prompt:]
+
+    def answer(self) -> Hypothesis | None:
+        """The answer to what is asked, where it is known."""
+        if self.request is None:
+            return None
+        if self.request.kind is Kind.PARTIAL:
+            return Hypothesis(self.text) if self.text != self._shown else None
+        if self._ended is None or self._ended[0] < self._n_asked:
+            return None
+        whole = self._ended[1]
+        return Hypothesis(whole.stable + whole.tentative) if self.request.kind is Kind.FINISH else whole
+
+    def shown(self, hypothesis: Hypothesis) -> None:
+        """The answer was given; the next partial waits for other text."""
+        self._shown, self.request = hypothesis.stable, None
