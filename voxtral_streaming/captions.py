@@ -1,0 +1,186 @@
+"""Cuts a transcript into captions as viewers are used to them: two short lines, on screen long enough to be read.
+
+words ─▶ pieces, none wider than a line ─▶ the cheapest cuts ─▶ even lines ─▶ cues that never overlap
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+
+from voxtral_streaming.transcript import Segment, Transcript, Word
+
+MAX_LINES = 2
+MAX_COLUMNS = 42  # per line; a character of Chinese, Japanese or Korean takes two
+MIN_MS = 1_000  # a cue is shown so long, unless the next one comes sooner
+MAX_MS = 7_000
+PAUSE_MS = 500  # between words: as good a place to cut as a comma
+
+CLOSING = "\"')]}\N{RIGHT SINGLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}»」』"  # after the end of a sentence
+ENDS_SENTENCE = tuple(".?!。")
+ENDS_CLAUSE = tuple(",;:\N{EN DASH}\N{EM DASH}、")
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """Lines to be shown from `start_ms` until before `end_ms`, in milliseconds since the stream began."""
+
+    start_ms: int
+    end_ms: int
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """What is never cut: a word with the space behind it, or part of a word that is too long for a line."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+    columns: int  # with the space
+    ink: int  # columns without it
+
+
+def cues(transcript: Transcript) -> list[Cue]:
+    """The captions of a transcript, in order; none is empty, and none overlaps another.
+
+    Where a segment has words, its cues have at most `MAX_LINES` and last at most `MAX_MS`; without words it is
+    one cue.
+    """
+    return _apart([cue for segment in transcript.segments for cue in _cues(segment)])
+
+
+def _cues(segment: Segment) -> Iterator[Cue]:
+    text = " ".join(segment.text.split())
+    if not segment.words:
+        pieces = _pieces([Word(part, segment.start, segment.end, 1.0) for part in text.split()], text)
+        if pieces:
+            yield Cue(pieces[0].start_ms, pieces[0].end_ms, _lines(pieces))
+        return
+    for group in _cut(_pieces(segment.words, text)):
+        start_ms = group[0].start_ms
+        yield Cue(start_ms, min(group[-1].end_ms, start_ms + MAX_MS), _lines(group))
+
+
+def _pieces(words: Sequence[Word], text: str) -> list[_Piece]:
+    timed = zip(words, _spellings(words, text), strict=True)
+    whole = [_piece(spelling, _ms(word.start), _ms(word.end)) for word, spelling in timed if spelling.strip()]
+    return [part for piece in whole for part in _parts(piece)]
+
+
+def _spellings(words: Sequence[Word], text: str) -> list[str]:
+    """The text cut in front of each word but the first; where the words are not those of the text, the words."""
+    starts, position = [], 0
+    for word in words:
+        found = text.find(" ".join(word.text.split()), position)
+        if found < 0:
+            return [f"{' '.join(word.text.split())} " for word in words]
+        starts.append(found)
+        position = found + len(word.text)
+    return [text[start:end] for start, end in pairwise([0, *starts[1:], len(text)])]
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _piece(text: str, start_ms: int, end_ms: int) -> _Piece:
+    return _Piece(text, start_ms, end_ms, _columns(text), _columns(text.rstrip()))
+
+
+def _columns(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+
+
+def _parts(piece: _Piece) -> Iterator[_Piece]:
+    """The piece in parts that fit on a line, each with its share of the time."""
+    columns, duration, begin = 0, piece.end_ms - piece.start_ms, 0
+    edges = [0]
+    if piece.ink > MAX_COLUMNS:
+        for index, character in enumerate(piece.text.rstrip()):
+            width = _columns(character)
+            if columns + width > MAX_COLUMNS:
+                edges.append(index)
+                columns = 0
+            columns += width
+    for begin, end in pairwise([*edges, len(piece.text)]):
+        times = (piece.start_ms + duration * edge // len(piece.text) for edge in (begin, end))
+        yield _piece(piece.text[begin:end], *times)
+
+
+def _cut(pieces: Sequence[_Piece]) -> list[Sequence[_Piece]]:
+    """The cutting into cues that costs least, found from the front (dynamic programming)."""
+    costs = [0.0, *(float("inf") for _ in pieces)]  # of the best cutting of the first n pieces
+    starts = [0] * len(costs)  # of its last cue
+    for start in range(len(pieces)):
+        for end in _ends(pieces, start):
+            cost = costs[start] + _cost(pieces, start, end)
+            if cost < costs[end]:
+                costs[end], starts[end] = cost, start
+    groups, end = [], len(pieces)
+    while end:
+        groups.append(pieces[starts[end] : end])
+        end = starts[end]
+    return groups[::-1]
+
+
+def _ends(pieces: Sequence[_Piece], start: int) -> Iterator[int]:
+    """Where a cue that begins with piece `start` may end: after one piece at least, while its bounds hold."""
+    group = pieces[start : start + MAX_LINES * MAX_COLUMNS]
+    for index, line in enumerate(_line_numbers(group, MAX_COLUMNS)):
+        if index and (line >= MAX_LINES or group[index].end_ms - group[0].start_ms > MAX_MS):
+            return
+        yield start + index + 1
+
+
+def _cost(pieces: Sequence[_Piece], start: int, end: int) -> float:
+    """Few cues cost less than many, even ones less than uneven ones, and cuts between sentences less than others."""
+    duration_ms = pieces[end - 1].end_ms - pieces[start].start_ms
+    haste = max(0, MIN_MS - duration_ms) / MIN_MS
+    return 1 + _break_cost(pieces, end) + 2 * haste + (duration_ms / MAX_MS) ** 2 / 2
+
+
+def _break_cost(pieces: Sequence[_Piece], end: int) -> float:
+    """By the punctuation, in whatever width it is written, and by the pause."""
+    text = unicodedata.normalize("NFKC", pieces[end - 1].text).rstrip().rstrip(CLOSING)
+    if end == len(pieces) or text.endswith(ENDS_SENTENCE):
+        return 0.0
+    is_pause = pieces[end].start_ms - pieces[end - 1].end_ms >= PAUSE_MS
+    return 0.5 if is_pause or text.endswith(ENDS_CLAUSE) else 1.0
+
+
+def _line_numbers(pieces: Sequence[_Piece], columns: int) -> Iterator[int]:
+    """The line of each piece, where lines of so many columns are filled one after the other."""
+    line, used = 0, 0
+    for piece in pieces:
+        if used and used + piece.ink > columns:
+            line, used = line + 1, 0
+        used += piece.columns
+        yield line
+
+
+def _lines(pieces: Sequence[_Piece]) -> tuple[str, ...]:
+    """As few lines as will do, and as even as these can be."""
+    *_, last = _line_numbers(pieces, MAX_COLUMNS)
+    for columns in range(max(piece.ink for piece in pieces), MAX_COLUMNS + 1):
+        numbers = list(_line_numbers(pieces, columns))
+        if numbers[-1] == last:
+            break
+    numbered = groupby(zip(numbers, pieces, strict=True), key=lambda pair: pair[0])
+    return tuple("".join(piece.text for _, piece in line).rstrip() for _, line in numbered)
+
+
+def _apart(crowded: Sequence[Cue]) -> list[Cue]:
+    """The cues, short ones shown longer where there is room; each ends before the next begins."""
+    starts: list[int] = []
+    for cue in crowded:
+        starts.append(max(cue.start_ms, starts[-1] + 1 if starts else 0))
+    apart = []
+    for cue, start, limit in zip(crowded, starts, [*starts[1:], None], strict=True):
+        end = max(cue.end_ms, start + MIN_MS)
+        apart.append(Cue(start, end if limit is None else min(end, limit), cue.lines))
+    return apart
