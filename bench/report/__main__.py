@@ -1,4 +1,4 @@
-"""`python -m bench.report RECORD.json… -o PAGE.html`."""
+"""`python -m bench.report RECORD.json… [-o PAGE.html]`: the page, or without `-o` the tables in Markdown."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ import argparse
 from pathlib import Path
 
 from bench.record import Record
-from bench.report.page import render
+from bench.report import markdown, page
 
 
 def main() -> None:
-    """Draw records as a page; several are compared."""
-    parser = argparse.ArgumentParser(prog="bench.report", description=main.__doc__)
+    """Show records; several are compared."""
+    parser = argparse.ArgumentParser(prog="bench.report", description="A page, or tables in Markdown, from records.")
     parser.add_argument("records", nargs="+", type=Path, help="records that bench.load wrote; the first one leads")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the page")
+    parser.add_argument("-o", "--output", type=Path, help="write the page here")
     arguments = parser.parse_args()
-    page = render([Record.read(path) for path in arguments.records])
-    arguments.output.write_text(page, encoding="utf-8")
+    records = [Record.read(path) for path in arguments.records]
+    if arguments.output:
+        arguments.output.write_text(page.render(records), encoding="utf-8")
+    else:
+        print(markdown.results_table(records))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from bench.record import Distribution, Level, Record
+from bench.report import markdown
 from bench.report.charts import CURVES, distribution_chart, streams_chart
 from bench.report.page import render
 from bench.report.svg import Scale, ticks
@@ -97,3 +98,12 @@ def test_the_terminal_says_the_same(record: Record) -> None:
 def _unseen(record: Record) -> Level:
     level = record.levels[0]
     return level.model_copy(update={"cost": level.cost.model_copy(update={"server_cpu_s": None})})
+
+
+def test_the_markdown_has_a_row_for_each_level(record: Record) -> None:
+    table = markdown.results_table([record])
+    rows = [line for line in table.splitlines() if line.startswith("| ")]
+    assert len(rows) == 4
+    assert len({row.count("|") for row in rows}) == 1
+    assert rows[1].startswith("| 1 | 0.30 s / 0.66 s |")
+    assert rows[3].startswith("| 4 (past its limits) |")
