@@ -256,6 +256,7 @@ async def test_damage_is_passed_over_and_counted(
 
 @on_linux
 async def test_a_slow_reader_makes_the_decoder_wait(hour: Path, trusted: SourcePolicy) -> None:
+    await until_no_decoder()  # of the tests before
     async with open_path(hour, trusted) as audio:
         assert audio.duration == 3600
         await anext(audio)
