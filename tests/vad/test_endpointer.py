@@ -98,7 +98,7 @@ def test_a_limit_loses_no_speech(open_energy: Open, sound: Sound, drawing: str, 
 def test_little_is_held_back(open_energy: Open, sound: Sound, drawing: str, timing: dict[str, float]) -> None:
     endpointer = open_energy(**timing)
     samples = sound(drawing)
-    hold = samples_from_seconds(timing["engine_limit_s"]) // 8
+    hold = samples_from_seconds(timing["engine_limit_s"]) // 4
     quiet = max(timing["min_silence_duration_ms"], timing["endpoint_silence_ms"]) * 16
     open_until: int | None = None
     for position in range(0, len(samples), FRAME):

@@ -1,4 +1,4 @@
-"""Utterances that grow too long. The limit is 3 s: 93.75 frames, searched from 70.3, 11.7 frames held back."""
+"""Utterances that grow too long. The limit is 3 s, 93.75 frames, searched from 46.9; 15.6 frames are held back."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_without_any_gap_the_limit_cuts(hear: Callable[..., str]) -> None:
     start, speech, end, restart, rest = hear("#" * 100).split()
     assert (start, rest.split("-")[1]) == ("start@0", "100")
     assert speech.split("-")[1] == end.split("@")[1] == restart.split("@")[1] == rest.split("-")[0]
-    assert 80 < float(end.split("@")[1]) <= LIMIT_S * SAMPLE_RATE / FRAME
+    assert 75 < float(end.split("@")[1]) <= LIMIT_S * SAMPLE_RATE / FRAME
 
 
 def test_speech_that_stops_in_the_search_ends_the_utterance(hear: Callable[..., str]) -> None:
@@ -53,7 +53,7 @@ def test_speech_that_resumes_soon_starts_the_next_at_once_and_nothing_between_is
 
 
 def test_a_pause_before_the_search_is_left_when_the_search_begins(hear: Callable[..., str]) -> None:
-    assert hear("#" * 66 + "." * 7, endpoint_silence_ms=3000) == "start@0 0-69 pause@69 stop@69 end@69"
+    assert hear("#" * 43 + "." * 7, endpoint_silence_ms=3000) == "start@0 0-46 pause@46 stop@46 end@46"
 
 
 def test_speech_is_emitted_at_once_and_a_search_holds_little_back(open_energy: Open, sound: Sound) -> None:
@@ -68,8 +68,8 @@ def test_speech_is_emitted_at_once_and_a_search_holds_little_back(open_energy: O
             if isinstance(activity, Speech):
                 emitted = activity.at + len(activity.samples)
         held = position + FRAME - emitted
-        is_searching = position + FRAME - start > LIMIT_S * SAMPLE_RATE * 3 / 4
-        assert held <= (LIMIT_S * SAMPLE_RATE / 8 if is_searching else 0 if position >= 3 * FRAME else 4 * FRAME)
+        is_searching = position + FRAME - start > LIMIT_S * SAMPLE_RATE / 2
+        assert held <= (SAMPLE_RATE / 2 if is_searching else 0 if position >= 3 * FRAME else 4 * FRAME)
 
 
 @pytest.mark.parametrize(("engine_s", "user_s"), [(2.0, 10.0), (10.0, 2.0)])

@@ -8,8 +8,8 @@ from voxtral_streaming.audio.units import samples_from_ms, samples_from_seconds
 from voxtral_streaming.config import StreamingConfig, VadConfig
 
 LEAST_LIMIT_S = 1.0  # a shorter utterance leaves no room to look for a gap
-SEARCH_PART = 4  # the last quarter of the longest utterance is searched for a gap
-LONGEST_HOLD_MS = 500  # what a search holds back, so that there is a choice
+SEARCH_S = 4.0  # the end of the longest utterance, at most half of it, that is searched: speech has a gap in so much
+HOLD_S = 0.5  # what a search holds back, at most half of it, so that there is a choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class Timing:
         if longest_s < LEAST_LIMIT_S:
             raise ValueError(f"max_utterance_s: {longest_s}: at least {LEAST_LIMIT_S}")
         limit = samples_from_seconds(longest_s)
+        window = min(limit // 2, samples_from_seconds(SEARCH_S))
         stop = samples_from_ms(vad.min_silence_duration_ms)
         return cls(
             voice=samples_from_ms(vad.min_voice_duration_ms),
@@ -43,6 +44,6 @@ class Timing:
             stop=stop,
             endpoint=max(samples_from_ms(streaming.endpoint_silence_ms), stop),
             limit=limit,
-            search=limit - limit // SEARCH_PART,
-            hold=min(limit // SEARCH_PART // 2, samples_from_ms(LONGEST_HOLD_MS)),
+            search=limit - window,
+            hold=min(window // 2, samples_from_seconds(HOLD_S)),
         )
