@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import anyio
@@ -32,20 +32,25 @@ EXIT_FORCED = 1
 logger = logging.getLogger(__name__)
 
 
-def serve(config: Config, transcriber: Transcriber | None = None) -> None:
+def serve(
+    config: Config, transcriber: Transcriber | None = None, *, on_ready: Callable[[], None] | None = None
+) -> None:
     """Serve until SIGINT or SIGTERM, then drain: whoever speaks gets his finals.
 
     The address is bound before the model is loaded; raises OSError where that fails, and what
-    loading raises. A second signal, or sessions that do not end within `server.drain_s`, end the
-    process at once, with exit status 1.
+    loading raises. `on_ready` is called when the model is loaded and the server listens. A second
+    signal, or sessions that do not end within `server.drain_s`, end the process at once, with exit
+    status 1.
     """
     with bind(config.server) as listener:
-        asyncio.run(_serve(config, transcriber or Transcriber(config), listener))
+        asyncio.run(_serve(config, transcriber or Transcriber(config), listener, on_ready))
 
 
-async def _serve(config: Config, transcriber: Transcriber, listener: socket.socket) -> None:
+async def _serve(
+    config: Config, transcriber: Transcriber, listener: socket.socket, on_ready: Callable[[], None] | None
+) -> None:
     app = create_app(config, transcriber)
-    server = Server(app, config.server)
+    server = Server(app, config.server, on_ready)
     async with lifespan(app):
         with server.stopped_by_signals():
             await server.serve([listener])
@@ -71,7 +76,7 @@ def bind(config: ServerConfig) -> socket.socket:
 class Server(uvicorn.Server):
     """uvicorn, which by itself would cut every WebSocket off when it is told to stop."""
 
-    def __init__(self, app: FastAPI, config: ServerConfig) -> None:
+    def __init__(self, app: FastAPI, config: ServerConfig, on_ready: Callable[[], None] | None = None) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -92,6 +97,7 @@ class Server(uvicorn.Server):
         )
         self._service: Service = app.state.service
         self._drain_s = config.drain_s
+        self._on_ready = on_ready
         self._draining: asyncio.Task[None] | None = None
         self.is_drained = False
 
@@ -99,6 +105,8 @@ class Server(uvicorn.Server):
         """Listen."""
         await super().startup(sockets)
         logger.info("listening on port %d", self.servers[0].sockets[0].getsockname()[1])
+        if self._on_ready is not None:
+            self._on_ready()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

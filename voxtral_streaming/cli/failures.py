@@ -1,0 +1,52 @@
+"""How a command fails: one line on standard error, and an exit code that a script can tell apart."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from voxtral_streaming.errors import ConfigError, VoxtralError, WeightsError
+
+EXIT_FAILED = 1
+EXIT_CONFIG = 2
+EXIT_WEIGHTS = 3
+EXIT_PIPE = 141  # what a shell reports of a program that SIGPIPE ended
+
+
+def complain(message: str) -> None:
+    """Tell what is wrong."""
+    sys.stderr.write(f"voxtral: {message}\n")
+
+
+@contextmanager
+def told_in_a_line() -> Iterator[None]:
+    """Errors as one message and an exit code; as they are, with their traceback, when VOXTRAL_DEBUG is set."""
+    try:
+        yield
+    except BrokenPipeError as error:  # whoever read our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(EXIT_PIPE) from error
+    except (VoxtralError, OSError) as error:
+        if os.environ.get("VOXTRAL_DEBUG"):
+            raise
+        complain(error.message if isinstance(error, VoxtralError) else describe(error))
+        raise SystemExit(exit_code(error)) from error
+
+
+def describe(error: OSError) -> str:
+    """What the operating system said, and of which file."""
+    name = f"{error.filename}: " if error.filename else ""
+    return f"{name}{error.strerror or error}"
+
+
+def exit_code(error: Exception) -> int:
+    """2: the configuration is wrong, 3: the weights are, 1: anything else."""
+    match error:
+        case ConfigError():
+            return EXIT_CONFIG
+        case WeightsError():
+            return EXIT_WEIGHTS
+        case _:
+            return EXIT_FAILED

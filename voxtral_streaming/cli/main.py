@@ -1,0 +1,137 @@
+"""`voxtral`: the commands and their options. What a command needs is imported when it runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from voxtral_streaming import __version__
+from voxtral_streaming.cli.failures import told_in_a_line
+from voxtral_streaming.cli.settings import configured
+from voxtral_streaming.formats import Format
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="Configuration file; left out: ./config.yaml, or built-in defaults.")
+]
+Model = Annotated[str | None, typer.Option(help="Model, instead of the configured one.")]
+Language = Annotated[str | None, typer.Option(help="Language of the speech (en, fr, …); left out: it is detected.")]
+Prompt = Annotated[str | None, typer.Option(help="Names and words to expect, where the engine takes them.")]
+
+commands = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Live speech to text on your own machine.",
+)
+
+
+def app() -> None:
+    """Run a command; the entry point of the console script."""
+    with told_in_a_line():
+        commands()
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"voxtral {__version__}")
+        raise typer.Exit
+
+
+@commands.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Live speech to text on your own machine."""
+
+
+@commands.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    model: Model = None,
+    config: ConfigFile = None,
+) -> None:
+    """Serve the page, the WebSocket and the HTTP interface."""
+    settings = configured(config, server__host=host, server__port=port, model__name=model)
+    from voxtral_streaming.cli import serving
+
+    serving.run(settings)
+
+
+@commands.command()
+def transcribe(
+    sources: Annotated[list[str], typer.Argument(help="Files, folders, URLs, or - for standard input.")],
+    form: Annotated[Format, typer.Option("--format", help="What to write.")] = "text",
+    language: Language = None,
+    prompt: Prompt = None,
+    output: Annotated[
+        Path | None, typer.Option(help="File to write, or folder for a file each; left out: standard output.")
+    ] = None,
+    model: Model = None,
+    config: ConfigFile = None,
+) -> None:
+    """Transcribe recordings."""
+    settings = configured(config, model__name=model)
+    from voxtral_streaming.cli import transcribing
+    from voxtral_streaming.engines.base import StreamOptions
+
+    options = StreamOptions(language=language, prompt=prompt)
+    sys.exit(transcribing.run(settings, sources, form, options, output))
+
+
+@commands.command()
+def listen(
+    source: Annotated[
+        str | None, typer.Argument(help="- for raw 16-bit PCM from standard input; left out: the microphone.")
+    ] = None,
+    rate: Annotated[int, typer.Option(help="Samples per second of standard input.", min=4000, max=768_000)] = 16_000,
+    channels: Annotated[int, typer.Option(help="Channels of standard input.", min=1, max=8)] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print every event as a line of JSON.")] = False,
+    language: Language = None,
+    prompt: Prompt = None,
+    model: Model = None,
+    config: ConfigFile = None,
+) -> None:
+    """Caption live speech in the terminal."""
+    if source not in (None, "-"):
+        raise typer.BadParameter("only - can be listened to; recordings are for `voxtral transcribe`")
+    settings = configured(config, model__name=model)
+    from voxtral_streaming.cli import listening
+    from voxtral_streaming.engines.base import StreamOptions
+
+    options = StreamOptions(language=language, prompt=prompt)
+    listening.run(settings, options, (rate, channels) if source else None, as_json=as_json)
+
+
+@commands.command()
+def check(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    model: Model = None,
+    config: ConfigFile = None,
+) -> None:
+    """Tell what is installed, which engine would run and why, and what is missing."""
+    settings = configured(config, model__name=model)
+    from voxtral_streaming.cli import checking
+
+    sys.exit(checking.run(settings, as_json=as_json))
+
+
+@commands.command(name="config")
+def config_(
+    config: ConfigFile = None,
+    check: Annotated[bool, typer.Option("--check", help="Only say whether it is valid.")] = False,
+) -> None:
+    """Print the effective configuration, secrets masked."""
+    settings = configured(config)
+    from voxtral_streaming.config import dump
+
+    typer.echo("the configuration is valid" if check else dump(settings).rstrip())
+
+
+if __name__ == "__main__":
+    app()
