@@ -1,14 +1,16 @@
 """Cuts a transcript into captions as viewers are used to them: two short lines, on screen long enough to be read.
 
-words ─▶ pieces, none wider than a line ─▶ the cheapest cuts ─▶ even lines ─▶ cues that never overlap
+words ─▶ pieces, none wider than a line ─▶ cues, cut where it costs least ─▶ their lines, likewise ─▶ no two overlap
 """
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby, pairwise
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from math import inf
+from typing import TypeAlias
 
 from voxtral_streaming.transcript import Segment, Transcript, Word
 
@@ -43,6 +45,10 @@ class _Piece:
     ink: int  # columns without it
 
 
+_Ends: TypeAlias = Callable[[Sequence[_Piece], int], Iterator[int]]
+_Cost: TypeAlias = Callable[[Sequence[_Piece], int, int], float]
+
+
 def cues(transcript: Transcript) -> list[Cue]:
     """The captions of a transcript, in order; none is empty, and none overlaps another.
 
@@ -59,7 +65,7 @@ def _cues(segment: Segment) -> Iterator[Cue]:
         if pieces:
             yield Cue(pieces[0].start_ms, pieces[0].end_ms, _lines(pieces))
         return
-    for group in _cut(_pieces(segment.words, text)):
+    for group in _cut(_pieces(segment.words, text), _cue_ends, _cue_cost):
         start_ms = group[0].start_ms
         yield Cue(start_ms, min(group[-1].end_ms, start_ms + MAX_MS), _lines(group))
 
@@ -72,14 +78,17 @@ def _pieces(words: Sequence[Word], text: str) -> list[_Piece]:
 
 def _spellings(words: Sequence[Word], text: str) -> list[str]:
     """The text cut in front of each word but the first; where the words are not those of the text, the words."""
+    bare = [" ".join(word.text.split()) for word in words]
     starts, position = [], 0
-    for word in words:
-        found = text.find(" ".join(word.text.split()), position)
+    for word in bare:
+        found = text.find(word, position)
         if found < 0:
-            return [f"{' '.join(word.text.split())} " for word in words]
+            return [f"{word} " for word in bare]
         starts.append(found)
-        position = found + len(word.text)
-    return [text[start:end] for start, end in pairwise([0, *starts[1:], len(text)])]
+        position = found + len(word)
+    edges = [*starts, len(text)]
+    edges[0] = 0
+    return [text[start:end] for start, end in pairwise(edges)]
 
 
 def _ms(seconds: float) -> int:
@@ -98,8 +107,7 @@ def _columns(text: str) -> int:
 
 def _parts(piece: _Piece) -> Iterator[_Piece]:
     """The piece in parts that fit on a line, each with its share of the time."""
-    columns, duration, begin = 0, piece.end_ms - piece.start_ms, 0
-    edges = [0]
+    edges, columns, duration_ms = [0], 0, piece.end_ms - piece.start_ms
     if piece.ink > MAX_COLUMNS:
         for index, character in enumerate(piece.text.rstrip()):
             width = _columns(character)
@@ -108,19 +116,19 @@ def _parts(piece: _Piece) -> Iterator[_Piece]:
                 columns = 0
             columns += width
     for begin, end in pairwise([*edges, len(piece.text)]):
-        times = (piece.start_ms + duration * edge // len(piece.text) for edge in (begin, end))
+        times = (piece.start_ms + duration_ms * edge // len(piece.text) for edge in (begin, end))
         yield _piece(piece.text[begin:end], *times)
 
 
-def _cut(pieces: Sequence[_Piece]) -> list[Sequence[_Piece]]:
-    """The cutting into cues that costs least, found from the front (dynamic programming)."""
-    costs = [0.0, *(float("inf") for _ in pieces)]  # of the best cutting of the first n pieces
-    starts = [0] * len(costs)  # of its last cue
+def _cut(pieces: Sequence[_Piece], ends: _Ends, cost: _Cost) -> list[Sequence[_Piece]]:
+    """The cutting into groups that costs least, found from the front (dynamic programming)."""
+    costs = [0.0, *(inf for _ in pieces)]  # of the best cutting of the first n pieces
+    starts = [0] * len(costs)  # of its last group
     for start in range(len(pieces)):
-        for end in _ends(pieces, start):
-            cost = costs[start] + _cost(pieces, start, end)
-            if cost < costs[end]:
-                costs[end], starts[end] = cost, start
+        for end in ends(pieces, start):
+            total = costs[start] + cost(pieces, start, end)
+            if total < costs[end]:
+                costs[end], starts[end] = total, start
     groups, end = [], len(pieces)
     while end:
         groups.append(pieces[starts[end] : end])
@@ -128,24 +136,44 @@ def _cut(pieces: Sequence[_Piece]) -> list[Sequence[_Piece]]:
     return groups[::-1]
 
 
-def _ends(pieces: Sequence[_Piece], start: int) -> Iterator[int]:
+def _cue_ends(pieces: Sequence[_Piece], start: int) -> Iterator[int]:
     """Where a cue that begins with piece `start` may end: after one piece at least, while its bounds hold."""
-    group = pieces[start : start + MAX_LINES * MAX_COLUMNS]
-    for index, line in enumerate(_line_numbers(group, MAX_COLUMNS)):
-        if index and (line >= MAX_LINES or group[index].end_ms - group[0].start_ms > MAX_MS):
+    line, used = 1, 0
+    for index in range(start, len(pieces)):
+        piece = pieces[index]
+        if used + piece.ink > MAX_COLUMNS:
+            line, used = line + 1, 0
+        used += piece.columns
+        if index > start and (line > MAX_LINES or piece.end_ms - pieces[start].start_ms > MAX_MS):
             return
-        yield start + index + 1
+        yield index + 1
 
 
-def _cost(pieces: Sequence[_Piece], start: int, end: int) -> float:
-    """Few cues cost less than many, even ones less than uneven ones, and cuts between sentences less than others."""
+def _cue_cost(pieces: Sequence[_Piece], start: int, end: int) -> float:
+    """Few cues cost less than many, even ones less than uneven ones, long ones less than hasty ones."""
     duration_ms = pieces[end - 1].end_ms - pieces[start].start_ms
     haste = max(0, MIN_MS - duration_ms) / MIN_MS
     return 1 + _break_cost(pieces, end) + 2 * haste + (duration_ms / MAX_MS) ** 2 / 2
 
 
+def _line_ends(pieces: Sequence[_Piece], start: int) -> Iterator[int]:
+    """Where a line that begins with piece `start` may end."""
+    used = 0
+    for index in range(start, len(pieces)):
+        if used + pieces[index].ink > MAX_COLUMNS:
+            return
+        used += pieces[index].columns
+        yield index + 1
+
+
+def _line_cost(pieces: Sequence[_Piece], start: int, end: int) -> float:
+    """As few lines as will do, and among these cuttings the more even, with its breaks at a comma."""
+    columns = sum(piece.columns for piece in pieces[start:end])
+    return 10 + _break_cost(pieces, end) + 2 * (columns / MAX_COLUMNS) ** 2
+
+
 def _break_cost(pieces: Sequence[_Piece], end: int) -> float:
-    """By the punctuation, in whatever width it is written, and by the pause."""
+    """Of a cut in front of piece `end`: by the punctuation, in whatever width it is written, and by the pause."""
     text = unicodedata.normalize("NFKC", pieces[end - 1].text).rstrip().rstrip(CLOSING)
     if end == len(pieces) or text.endswith(ENDS_SENTENCE):
         return 0.0
@@ -153,34 +181,18 @@ def _break_cost(pieces: Sequence[_Piece], end: int) -> float:
     return 0.5 if is_pause or text.endswith(ENDS_CLAUSE) else 1.0
 
 
-def _line_numbers(pieces: Sequence[_Piece], columns: int) -> Iterator[int]:
-    """The line of each piece, where lines of so many columns are filled one after the other."""
-    line, used = 0, 0
-    for piece in pieces:
-        if used and used + piece.ink > columns:
-            line, used = line + 1, 0
-        used += piece.columns
-        yield line
-
-
 def _lines(pieces: Sequence[_Piece]) -> tuple[str, ...]:
-    """As few lines as will do, and as even as these can be."""
-    *_, last = _line_numbers(pieces, MAX_COLUMNS)
-    for columns in range(max(piece.ink for piece in pieces), MAX_COLUMNS + 1):
-        numbers = list(_line_numbers(pieces, columns))
-        if numbers[-1] == last:
-            break
-    numbered = groupby(zip(numbers, pieces, strict=True), key=lambda pair: pair[0])
-    return tuple("".join(piece.text for _, piece in line).rstrip() for _, line in numbered)
+    return tuple("".join(piece.text for piece in line).rstrip() for line in _cut(pieces, _line_ends, _line_cost))
 
 
 def _apart(crowded: Sequence[Cue]) -> list[Cue]:
     """The cues, short ones shown longer where there is room; each ends before the next begins."""
-    starts: list[int] = []
+    apart: list[Cue] = []
     for cue in crowded:
-        starts.append(max(cue.start_ms, starts[-1] + 1 if starts else 0))
-    apart = []
-    for cue, start, limit in zip(crowded, starts, [*starts[1:], None], strict=True):
-        end = max(cue.end_ms, start + MIN_MS)
-        apart.append(Cue(start, end if limit is None else min(end, limit), cue.lines))
+        start_ms = max(cue.start_ms, 0)
+        if apart:
+            before = apart[-1]
+            start_ms = max(start_ms, before.start_ms + 1)
+            apart[-1] = replace(before, end_ms=min(before.end_ms, start_ms))
+        apart.append(Cue(start_ms, max(cue.end_ms, start_ms + MIN_MS), cue.lines))
     return apart
