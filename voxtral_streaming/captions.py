@@ -22,6 +22,7 @@ PAUSE_MS = 500  # between words: as good a place to cut as a comma
 
 CLOSING = "\"')]}\N{RIGHT SINGLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}»」』"  # after the end of a sentence
 ENDS_SENTENCE = tuple(".?!。")
+CLAUSE_COST = 0.5  # of a cut between clauses, where one between sentences costs nothing and any other 1
 ENDS_CLAUSE = tuple(",;:\N{EN DASH}\N{EM DASH}、")
 
 
@@ -43,6 +44,7 @@ class _Piece:
     end_ms: int
     columns: int  # with the space
     ink: int  # columns without it
+    break_cost: float  # of a cut behind it, by its punctuation
 
 
 _Ends: TypeAlias = Callable[[Sequence[_Piece], int], Iterator[int]]
@@ -96,7 +98,16 @@ def _ms(seconds: float) -> int:
 
 
 def _piece(text: str, start_ms: int, end_ms: int) -> _Piece:
-    return _Piece(text, start_ms, end_ms, _columns(text), _columns(text.rstrip()))
+    ink = text.rstrip()
+    return _Piece(text, start_ms, end_ms, _columns(text), _columns(ink), _punctuation_cost(ink))
+
+
+def _punctuation_cost(text: str) -> float:
+    """Of a cut behind the text, in whatever width its marks are written."""
+    bare = unicodedata.normalize("NFKC", text).rstrip(CLOSING)
+    if bare.endswith(ENDS_SENTENCE):
+        return 0.0
+    return CLAUSE_COST if bare.endswith(ENDS_CLAUSE) else 1.0
 
 
 def _columns(text: str) -> int:
@@ -173,12 +184,11 @@ def _line_cost(pieces: Sequence[_Piece], start: int, end: int) -> float:
 
 
 def _break_cost(pieces: Sequence[_Piece], end: int) -> float:
-    """Of a cut in front of piece `end`: by the punctuation, in whatever width it is written, and by the pause."""
-    text = unicodedata.normalize("NFKC", pieces[end - 1].text).rstrip().rstrip(CLOSING)
-    if end == len(pieces) or text.endswith(ENDS_SENTENCE):
+    """Of a cut in front of piece `end`."""
+    if end == len(pieces):
         return 0.0
     is_pause = pieces[end].start_ms - pieces[end - 1].end_ms >= PAUSE_MS
-    return 0.5 if is_pause or text.endswith(ENDS_CLAUSE) else 1.0
+    return min(pieces[end - 1].break_cost, CLAUSE_COST if is_pause else 1.0)
 
 
 def _lines(pieces: Sequence[_Piece]) -> tuple[str, ...]:
