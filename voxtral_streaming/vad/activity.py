@@ -25,9 +25,10 @@ class Speech:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A lull: the speech so far seems to end at `at`. A hint to recognise all of it at once.
+    """A lull: the utterance so far, `streaming.pause_ms` of silence included, ends at `at`.
 
-    Speech may resume with more `Speech`; the silence between is then part of it.
+    A hint to recognise all of it at once: no more of it comes unless speech resumes. Then `Speech` goes on
+    where it ended, with the silence between.
     """
 
     at: int
@@ -35,14 +36,18 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class SpeechStopped:
-    """The lull lasted `vad.min_silence_duration_ms`: the speech stopped at `at`."""
+    """The lull lasted `vad.min_silence_duration_ms`: the utterance, unless speech resumes, ends at `at`."""
 
     at: int
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The utterance is over; its last sample stands just before `at`."""
+    """The utterance is over; its last sample stands just before `at`.
+
+    It comes without `SpeechStopped` where an utterance that grew too long is cut; the next one then starts
+    at `at`, as soon as speech goes on.
+    """
 
     at: int
 
@@ -65,4 +70,8 @@ class Endpointer(Protocol):
         """Take the next samples [n_samples]; answer what they brought."""
 
     def flush(self) -> list[Activity]:
-        """End the open utterance here, if there is one (the client asked for it)."""
+        """End the open utterance here, if there is one (the client asked for it).
+
+        Speech that was too short so far to start an utterance makes one. An utterance that pauses ends at
+        its `Pause`. Positions go on.
+        """

@@ -7,7 +7,7 @@ from collections import deque
 
 from voxtral_streaming.vad.frames import FRAME
 
-SPAN = 7  # frames (224 ms) whose mean counts: a gap between words is longer than the closure of a stop
+SPAN = 7  # frames (224 ms) whose mean counts: longer than the closure of a stop inside a word
 CERTAIN = 1e-4  # a probability this near 0 or 1 is as good as 0 or 1
 
 # Mean log odds of speech that pass for a gap: when the search begins, and at the limit.
@@ -17,8 +17,8 @@ CLEAR_GAP, FAINT_GAP = -1.0, 4.0
 class GapFinder:
     """Scores the middles of the last `SPAN` frames by how unlikely speech is around them.
 
-    The detector's doubt finds gaps between words far better than a low level does, which is lowest
-    inside them: see docs/detector.md.
+    The detector's doubt finds the gaps between words better than the level does, which is as low in
+    the closures inside them: docs/detector.md has the figures.
     """
 
     def __init__(self, n_samples: int) -> None:

@@ -26,7 +26,7 @@ Mark: TypeAlias = SpeechStarted | Span | Pause | SpeechStopped | Endpoint
 class Candidate:
     """Speech that may become an utterance, once enough of it was heard before too much silence."""
 
-    start: int
+    start: int  # of the utterance
     needed: int  # samples of speech still to come
     patience: int  # samples of silence that it outlives
     is_heard: bool = False  # speech was heard
@@ -37,8 +37,8 @@ class Utterance:
     """An open utterance."""
 
     start: int
-    is_paused: bool = False  # its last speech is followed by a pause that was told
-    is_stopped: bool = False  # … and by silence that was told
+    is_paused: bool = False  # the lull since its last speech was marked as a pause
+    is_stopped: bool = False  # … and as the end of speech
 
 
 class Segmenter:
@@ -48,7 +48,7 @@ class Segmenter:
 
     Within an utterance every frame is marked at once, but for silence beyond `timing.pause`, which
     is marked only when speech resumes, and for the last `timing.hold` samples while a gap is looked
-    for. So whatever an utterance ends with was never marked beyond its end.
+    for: what is marked is never taken back, so it must not reach beyond where the utterance will end.
     """
 
     def __init__(self, timing: Timing) -> None:
@@ -66,8 +66,7 @@ class Segmenter:
         """The first sample that may still be marked."""
         if self._utterance:
             return self._marked
-        start = self._candidate.start if self._candidate else self._end
-        return max(start - self._timing.pre_roll, self._marked)
+        return self._candidate.start if self._candidate else self._before(self._end)
 
     def feed(self, probability: float, is_speech: bool) -> None:
         """Take the judgement of the next frame."""
@@ -81,9 +80,9 @@ class Segmenter:
             self._listen(is_speech)
 
     def flush(self, position: int) -> None:
-        """End the utterance at the sample `position`, which may lie up to a frame ahead.
+        """End the utterance at its pause, if it pauses, else at `position`, less than a frame ahead.
 
-        After a pause it ends there. A candidate of which any speech was heard is an utterance.
+        A candidate of which any speech was heard is an utterance.
         """
         if not self._utterance and self._candidate and self._candidate.is_heard:
             self._utterance = self._start(self._candidate)
@@ -112,7 +111,8 @@ class Segmenter:
         if not self._candidate:
             if not is_speech:
                 return
-            self._candidate = Candidate(self._end - FRAME, self._timing.voice, self._timing.voice)
+            start = self._before(self._end - FRAME)
+            self._candidate = Candidate(start, needed=self._timing.voice, patience=self._timing.voice)
         candidate = self._candidate
         if is_speech:
             candidate.is_heard = True
@@ -125,9 +125,12 @@ class Segmenter:
             if candidate.patience < 0:
                 self._candidate = None
 
+    def _before(self, speech: int) -> int:
+        """Where an utterance begins whose speech begins at `speech`."""
+        return max(speech - self._timing.pre_roll, self._marked)
+
     def _start(self, candidate: Candidate) -> Utterance:
-        earliest = max(self._marked, self._end + FRAME - self._timing.limit)
-        return self._open(max(candidate.start - self._timing.pre_roll, earliest))
+        return self._open(max(candidate.start, self._end + FRAME - self._timing.limit))
 
     def _open(self, at: int) -> Utterance:
         self._candidate = None
@@ -182,7 +185,7 @@ class Segmenter:
             self._expect_more()
 
     def _expect_more(self) -> None:
-        """Speech that resumes where it would have gone on in the last utterance starts the next one at once."""
+        """Speech that would have resumed in the utterance just ended starts the next one at once, where that ended."""
         if self._lull < self._timing.endpoint:
             self._candidate = Candidate(self._marked, needed=1, patience=self._timing.endpoint - self._lull - 1)
 
