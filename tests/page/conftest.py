@@ -61,8 +61,10 @@ class Running:
         config = Config.model_validate(required | sections)
         self._app = create_app(config, Transcriber(config))
         self._server = Server(self._app, config.server)
+        self._is_ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
         self._thread.start()
+        assert self._is_ready.wait(PATIENCE_S)
 
     @property
     def url(self) -> str:
@@ -71,6 +73,7 @@ class Running:
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
         async with lifespan(self._app):
+            self._is_ready.set()
             await self._server.serve([self._listener])
 
     def drain(self) -> None:

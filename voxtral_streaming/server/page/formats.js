@@ -1,4 +1,6 @@
-/** A transcript as text: segments are `{start, end, text}`, with times in seconds. */
+/** A transcript as text: segments are `{start, end, text, words}`, with times in seconds. */
+
+import { captions } from "./captions.js";
 
 /** 0:07, 12:07 or 1:12:07. */
 export function clock(seconds) {
@@ -12,11 +14,15 @@ export function toText(segments) {
 }
 
 export function toSrt(segments) {
-  return segments.map((segment, i) => `${i + 1}\n${span(segment, ",")}\n${segment.text}\n`).join("\n");
+  return captions(segments)
+    .map((caption, i) => `${i + 1}\n${span(caption, ",")}\n${caption.text}\n`)
+    .join("\n");
 }
 
 export function toVtt(segments) {
-  return ["WEBVTT\n", ...segments.map((segment) => `${span(segment, ".")}\n${escape(segment.text)}\n`)].join("\n");
+  return ["WEBVTT\n", ...captions(segments).map((caption) => `${span(caption, ".")}\n${escape(caption.text)}\n`)].join(
+    "\n",
+  );
 }
 
 /** 00:00:07,250 --> 00:00:09,000 */

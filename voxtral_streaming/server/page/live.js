@@ -33,7 +33,10 @@ export class Live {
   async run(language) {
     const audio = { encoding: "pcm_s16le", sample_rate: this.#source.rate, channels: 1 };
     this.#session.start(language ? { audio, language } : { audio });
-    this.#source.start((block) => this.#feed(block), () => this.finish());
+    this.#source.start(
+      (block) => this.#feed(block),
+      () => this.finish(),
+    );
     try {
       await this.#session.ended;
       return true;

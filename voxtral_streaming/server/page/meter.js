@@ -5,7 +5,7 @@ const HIGHEST_HZ = 7000;
 const N_BANDS = 36;
 const STEP_MS = 20;
 const STEP_PX = 2;
-const QUIET = 0.35; // of the analyser's range, which is -100 to -30 dBFS: what is below is not drawn
+const QUIET = 0.3; // of the analyser's range, which is -100 to -30 dBFS: what is below is not drawn
 
 export class Meter {
   #canvas;
@@ -44,7 +44,7 @@ function columns(analyser) {
     analyser.getByteFrequencyData(bins);
     return Array.from({ length: N_BANDS }, (_, band) => {
       const loudest = Math.max(...bins.subarray(edge(band), Math.max(edge(band) + 1, edge(band + 1))));
-      return Math.max(0, (loudest / 255 - QUIET) / (1 - QUIET)) ** 1.2; // more contrast
+      return Math.max(0, (loudest / 255 - QUIET) / (1 - QUIET));
     });
   };
 }

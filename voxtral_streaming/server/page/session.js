@@ -28,7 +28,8 @@ class Session {
     this.#socket.onmessage = ({ data }) => this.#take(JSON.parse(data));
     /** Resolves with the message `closed` after an orderly end; else rejects with Trouble. */
     this.ended = new Promise((resolve, reject) => {
-      this.#socket.onclose = ({ code, reason }) => (code === DONE ? resolve(this.#closed) : reject(this.#trouble(code, reason)));
+      this.#socket.onclose = ({ code, reason }) =>
+        code === DONE ? resolve(this.#closed) : reject(this.#trouble(code, reason));
     });
   }
 

@@ -14,7 +14,8 @@ const TAIL_MS = 500;
 const CONSTRAINTS = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: true };
 
 const DENIALS = {
-  NotAllowedError: "The browser was not allowed to use the microphone. Allow it beside the address of this page, and press again.",
+  NotAllowedError:
+    "The browser was not allowed to use the microphone. Allow it beside the address of this page, and press again.",
   NotFoundError: "No microphone was found. Plug one in and press again; the sample and recordings work without one.",
   NotReadableError: "The microphone is in use by another program, or the system does not give it to the browser.",
 };
@@ -83,7 +84,7 @@ export async function openRecording(url) {
 class Recording {
   constructor(context, buffer) {
     this.context = context;
-    this.samples = buffer.getChannelData(0);
+    this.samples = buffer.getChannelData(0).slice(); // Firefox takes the original away when it is played
     this.rate = buffer.sampleRate;
     this.level = levelOf(context);
     this.player = new AudioBufferSourceNode(context, { buffer });
@@ -91,26 +92,25 @@ class Recording {
   }
 
   start(onBlock, onEnd) {
-    this.onBlock = onBlock;
+    Object.assign(this, { onBlock, onEnd, startedAt: performance.now() });
     this.player.connect(this.level);
     this.player.connect(this.context.destination);
-    this.player.onended = onEnd;
     this.player.start();
-    this.startedAt = this.context.currentTime;
     this.timer = setInterval(() => this.#send(), BLOCK_SECONDS * 1000);
   }
 
+  /** Keeps to the clock of the page: that of the audio stands still where there is nothing to hear it with. */
   #send() {
-    const heard = Math.round((this.context.currentTime - this.startedAt) * this.rate);
+    const heard = Math.round(((performance.now() - this.startedAt) / 1000) * this.rate);
     const block = this.samples.subarray(this.sent, heard);
     this.sent += block.length;
-    if (block.length) this.onBlock(Int16Array.from(block, (sample) => Math.max(-1, Math.min(1, sample)) * 32767).buffer);
+    if (block.length)
+      this.onBlock(Int16Array.from(block, (sample) => Math.max(-1, Math.min(1, sample)) * 32767).buffer);
+    else this.onEnd();
   }
 
   async stop() {
     clearInterval(this.timer);
-    this.#send();
-    this.player.onended = null;
     await this.context.close();
   }
 }

@@ -41,11 +41,11 @@ export class Take {
   }
 
   /** A committed utterance, or a segment of a recording; it settles as a paragraph. */
-  add({ start, end, text, language }) {
+  add({ start, end, text, language, words }) {
     const keep = atBottom();
     this.#open.hidden = true;
     if (!text) return;
-    this.#segments.push({ start, end, text });
+    this.#segments.push({ start, end, text, words });
     if (language) this.#languages.add(language);
     this.#part(".lines").append(this.#line(start, text, language));
     this.#part(".actions").hidden = false;
@@ -129,7 +129,10 @@ export class Take {
     const { action } = button.dataset;
     if (action === "copy") {
       const copying = navigator.clipboard.writeText(toText(this.#segments));
-      button.textContent = await copying.then(() => "Copied", () => "Not allowed");
+      button.textContent = await copying.then(
+        () => "Copied",
+        () => "Not allowed",
+      );
       setTimeout(() => (button.textContent = "Copy"), ANSWERED_MS);
     } else if (action) {
       save(`${this.title.replace(/\.\w+$/, "")}.${action}`, WRITERS[action](this.#segments));
