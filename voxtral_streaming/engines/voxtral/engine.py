@@ -15,7 +15,8 @@ from voxtral_streaming.config import ModelConfig, StreamingConfig
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
 from voxtral_streaming.engines.voxtral.checkpoint import Checkpoint, load_model, locate, open_checkpoint
 from voxtral_streaming.engines.voxtral.facts import MS_PER_TOKEN
-from voxtral_streaming.engines.voxtral.kernels import compile_steps, quantize
+from voxtral_streaming.engines.voxtral.kernels import compile_steps
+from voxtral_streaming.engines.voxtral.linears import pack, quantize
 from voxtral_streaming.engines.voxtral.plan import LIBRARY_BYTES, memory_bytes, plan, weight_bytes
 from voxtral_streaming.engines.voxtral.stepper import Sizes, Stepper
 from voxtral_streaming.engines.voxtral.tekken import DELAYS_MS, delay_tokens
@@ -86,8 +87,10 @@ class VoxtralRealtimeEngine:
         if self._int8:
             quantize(model)
             model.to(device)
+        else:
+            pack(model)
         stepper = Stepper(model, checkpoint.tekken, self._sizes)
-        if config.use_torch_compile:
+        if config.use_torch_compile and device.type == "cuda":  # packed weights are what helps a CPU
             compile_steps(stepper)
         stepper.join(0, delay_tokens(checkpoint.tekken.delay_ms))  # hears the silence before the first stream
         self._checkpoint = checkpoint
