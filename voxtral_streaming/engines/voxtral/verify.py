@@ -1,0 +1,125 @@
+"""Proof on the owner's machine: this engine and transformers on the same weights and the same recording.
+
+Who has the weights and transformers can see whether the tokens are equal, and if not, how far apart the two were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from voxtral_streaming.audio.units import Samples
+from voxtral_streaming.engines.voxtral.checkpoint import Checkpoint, load_model, open_checkpoint
+from voxtral_streaming.engines.voxtral.facts import SAMPLES_PER_TOKEN
+from voxtral_streaming.engines.voxtral.framer import Framer
+from voxtral_streaming.engines.voxtral.stepper import Sizes, Stepper
+from voxtral_streaming.engines.voxtral.tekken import Detokenizer, Tekken, delay_tokens
+from voxtral_streaming.errors import EngineUnavailable
+
+Tokens = list[int]
+Logits = list[Tensor]  # [vocab] in float32, on the CPU, one per token
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What both heard. `first_difference`: index of the first token that differs; None: all are equal."""
+
+    text: str
+    oracle_text: str
+    n_tokens: int
+    first_difference: int | None
+    logit_difference: float  # the largest, at the first difference or else anywhere
+
+    def __str__(self) -> str:
+        if self.first_difference is None:
+            return (
+                f"equal: all {self.n_tokens} tokens; logits differ by at most {self.logit_difference:.2g}\n"
+                f"text: {self.text}"
+            )
+        return (
+            f"different from token {self.first_difference} of {self.n_tokens} on, where logits differ by up to "
+            f"{self.logit_difference:.2g}\nvoxtral-streaming: {self.text}\ntransformers: {self.oracle_text}"
+        )
+
+
+def verify(folder: Path, samples: Samples, *, dtype: torch.dtype, device: torch.device) -> Verification:
+    """Transcribe `samples` with both, one model in memory at a time.
+
+    Needs a folder in Hugging Face layout. Raises `WeightsError`, or `EngineUnavailable` without transformers.
+    """
+    checkpoint = open_checkpoint(folder)
+    if checkpoint.layout != "hugging_face":
+        raise EngineUnavailable(f"{folder}: transformers reads config.json and model.safetensors, which are not here")
+    n_delay = delay_tokens(checkpoint.tekken.delay_ms)
+    theirs, their_logits = _transformers(checkpoint, samples, n_delay, dtype, device)
+    ours, our_logits = _ours(checkpoint, samples, n_delay, dtype, device)
+    first = next((index for index, pair in enumerate(zip(ours, theirs, strict=True)) if pair[0] != pair[1]), None)
+    compared = range(len(ours)) if first is None else (first,)
+    return Verification(
+        text=_text(checkpoint.tekken, ours),
+        oracle_text=_text(checkpoint.tekken, theirs),
+        n_tokens=len(ours),
+        first_difference=first,
+        logit_difference=max((our_logits[i] - their_logits[i]).abs().max().item() for i in compared),
+    )
+
+
+def _text(tekken: Tekken, tokens: Tokens) -> str:
+    detokenizer = Detokenizer(tekken)
+    return (detokenizer.feed(tokens) + detokenizer.finish()).strip()
+
+
+def _ours(
+    checkpoint: Checkpoint, samples: Samples, n_delay: int, dtype: torch.dtype, device: torch.device
+) -> tuple[Tokens, Logits]:
+    model, tekken = load_model(checkpoint, dtype, device), checkpoint.tekken
+    stepper = Stepper(model, tekken, Sizes(1, checkpoint.facts.decoder.window))
+    stepper.join(0, n_delay)
+    logits: Logits = []
+    model.decoder.register_forward_hook(lambda _module, _inputs, output: logits.append(output[0, 0].float().cpu()))
+    framer, tokens = Framer(), Tokens()
+    framer.feed(samples)
+    for window in framer.padded(framer.n_padded(tekken.n_right_pad(n_delay))):
+        tokens += stepper.step(torch.from_numpy(window.copy())[None, None], [1])[0]
+    return tokens[n_delay + 1 :], logits[n_delay + 1 :]
+
+
+def _transformers(
+    checkpoint: Checkpoint, samples: Samples, n_delay: int, dtype: torch.dtype, device: torch.device
+) -> tuple[Tokens, Logits]:
+    library = _library()
+    tekken = checkpoint.tekken
+    right = -len(samples) % SAMPLES_PER_TOKEN + tekken.n_right_pad(n_delay) * SAMPLES_PER_TOKEN
+    audio = np.pad(samples, (tekken.n_left_pad * SAMPLES_PER_TOKEN, right))
+    features = library.VoxtralRealtimeFeatureExtractor()(audio, sampling_rate=16_000, return_tensors="pt")
+    prompt = torch.tensor([[tekken.bos] + [tekken.streaming_pad] * (tekken.prompt_length(n_delay) - 1)])
+    load: Callable[..., Any] = library.VoxtralRealtimeForConditionalGeneration.from_pretrained
+    answer = (
+        load(checkpoint.folder, dtype=dtype)
+        .to(device)
+        .generate(
+            input_ids=prompt.to(device),
+            input_features=features.input_features.to(device, dtype),
+            num_delay_tokens=n_delay,
+            max_new_tokens=len(audio) // SAMPLES_PER_TOKEN - prompt.shape[1],
+            do_sample=False,
+            eos_token_id=None,
+            return_dict_in_generate=True,
+            output_logits=True,
+        )
+    )
+    return answer.sequences[0, prompt.shape[1] :].tolist(), [step[0].float().cpu() for step in answer.logits]
+
+
+def _library() -> Any:
+    try:
+        import transformers
+    except ImportError as error:
+        raise EngineUnavailable("verifying needs transformers: pip install transformers") from error
+    return transformers
