@@ -5,6 +5,7 @@ A recording is a stream fed fast: `transcribe` is a few lines over `stream`.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
@@ -39,12 +40,14 @@ class Transcriber:
         self.config = config or load_config(None, {})
         self.engine = engine or open_engine(self.config)
         self._is_initialized = False
+        self._initializing = asyncio.Lock()
 
     async def initialize(self) -> None:
         """Load the model. Raises `WeightsError` or `EngineUnavailable`. Does nothing the second time."""
-        if not self._is_initialized:
-            await self.engine.start()
-            self._is_initialized = True
+        async with self._initializing:
+            if not self._is_initialized:
+                await self.engine.start()
+                self._is_initialized = True
 
     async def close(self) -> None:
         """Stop the engine, giving up open streams."""
