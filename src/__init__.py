@@ -1,0 +1,1 @@
+"""Doors for programs of the first layout: the project is the package `voxtral_streaming`."""

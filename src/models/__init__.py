@@ -1,0 +1,1 @@
+"""The names that programs of the first layout import."""
