@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from voxtral_streaming.cli.memory import share_one_heap
 from voxtral_streaming.config import Config
 from voxtral_streaming.engines import explain
 from voxtral_streaming.logs import set_up_logging
@@ -12,6 +13,7 @@ from voxtral_streaming.server.run import serve
 
 def run(config: Config) -> None:
     """Serve until told to stop; say where once the engine is ready."""
+    share_one_heap()
     set_up_logging(config.logging)
 
     def announce() -> None:
