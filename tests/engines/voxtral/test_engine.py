@@ -206,7 +206,7 @@ async def test_a_failure_reaches_whoever_waits_and_whoever_comes(
 async def test_capabilities_say_what_is_true(running: Open) -> None:
     async with running() as engine:
         known = engine.capabilities
-        assert (known.name, known.timestamps, known.detects_language) == ("voxtral_realtime", "segment", False)
+        assert (known.name, known.timestamps, known.detects_language) == ("voxtral_realtime", "segment", True)
         assert known.delay_ms == (*range(80, 1201, 80), 2400)
         for options in (StreamOptions(language="xx"), StreamOptions(prompt="names"), StreamOptions(delay_ms=100)):
             with pytest.raises(UnsupportedOption):

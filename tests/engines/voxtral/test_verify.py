@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from voxtral_streaming.audio.units import Samples
-from voxtral_streaming.engines.voxtral import verify as module
-from voxtral_streaming.engines.voxtral.checkpoint import Checkpoint
+from voxtral_streaming.engines.voxtral.checkpoint import Checkpoint, load_model, open_checkpoint
 from voxtral_streaming.engines.voxtral.verify import verify
 from voxtral_streaming.errors import EngineUnavailable
 
+MODULE = "voxtral_streaming.engines.voxtral.verify"
 CPU = torch.device("cpu")
 
 
@@ -37,9 +37,8 @@ def test_a_difference_is_shown(
     weights = load_file(tiny / "model.safetensors")
     weights["multi_modal_projector.linear_2.weight"] *= 0.5
     save_file(weights, tmp_path / "model.safetensors")
-    opened = iter([module.open_checkpoint(tmp_path)])
-    ours = module.load_model
-    monkeypatch.setattr(module, "load_model", lambda _, dtype, device: ours(next(opened), dtype, device))
+    changed = open_checkpoint(tmp_path)
+    monkeypatch.setattr(f"{MODULE}.load_model", lambda _, dtype, device: load_model(changed, dtype, device))
     verification = verify(tiny, clip, dtype=torch.float32, device=CPU)
     assert verification.first_difference is not None
     assert verification.logit_difference > 0.1
@@ -50,6 +49,6 @@ def test_a_folder_that_transformers_cannot_read_is_refused(
     checkpoint: Checkpoint, clip: Samples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = replace(checkpoint, layout="mistral")
-    monkeypatch.setattr(module, "open_checkpoint", lambda _: found)
+    monkeypatch.setattr(f"{MODULE}.open_checkpoint", lambda _: found)
     with pytest.raises(EngineUnavailable, match="transformers reads"):
         verify(found.folder, clip, dtype=torch.float32, device=CPU)

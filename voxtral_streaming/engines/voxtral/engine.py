@@ -48,7 +48,8 @@ class VoxtralRealtimeEngine:
     def capabilities(self) -> Capabilities:
         """What the loaded model can do; known once the engine is started.
 
-        The model hears which language is spoken and is told none; a language that is asked for is only checked.
+        The model finds out which language is spoken, and neither says it nor can be told; a language that is asked
+        for is only checked.
         """
         checkpoint, _ = self._started()
         is_whole = self._sizes.window >= checkpoint.facts.decoder.window
@@ -58,7 +59,7 @@ class VoxtralRealtimeEngine:
             partials=True,
             timestamps="segment",
             languages=LANGUAGES,
-            detects_language=False,
+            detects_language=True,
             delay_ms=DELAYS_MS,
             max_utterance_s=ENDLESS_S if is_whole else self._longest_s,
         )

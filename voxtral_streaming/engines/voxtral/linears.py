@@ -59,7 +59,7 @@ def quantize(model: RealtimeModel) -> None:
 
 def pack(model: RealtimeModel) -> bool:
     """Pack the same weights for the CPU, where torch has kernels for that in the model's type; whether it has."""
-    if model.device.type != "cpu" or not torch.backends.mkldnn.is_available() or not _packs(model.dtype):
+    if model.device.type != "cpu" or not torch._C._has_mkldnn or not _packs(model.dtype):
         return False
     _replace(model, PackedLinear)
     return True

@@ -8,10 +8,10 @@ the same tokens as one at a time, in fewer steps. The prompt, being padding, is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,8 @@ from voxtral_streaming.engines.voxtral.mel import LogMel
 from voxtral_streaming.engines.voxtral.model import ConvState, RealtimeModel
 from voxtral_streaming.engines.voxtral.ring import Ring, RowView
 from voxtral_streaming.engines.voxtral.tekken import DELAYS_MS, Tekken, delay_tokens
+
+Advance: TypeAlias = Callable[[Tensor, Tensor, int, int, int], tuple[Tensor, Tensor]]
 
 CATCH_UP = 8  # tokens of a row in one step, at most
 
@@ -83,7 +85,7 @@ class Stepper(nn.Module):
         self._state("conv_first", (n, N_MELS, CONV_KERNEL - 1), dtype)
         self._state("conv_second", (n, encoder.dim, CONV_KERNEL - 2), dtype)
         self._state("scales", (decoder.n_layers, n, 1, decoder.dim), dtype)
-        self.advance = self._advance  # a compiled one may take its place…
+        self.advance: Advance = self._advance  # a compiled one may take its place…
         self.fixed_shapes = False  # … and then steps have few shapes: powers of two rows, one or `CATCH_UP` tokens
         self._heard = [0] * sizes.n_rows  # positions, known here without asking the device
         self._prefixes: dict[int, _Prefix] = {}
