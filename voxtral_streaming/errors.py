@@ -27,13 +27,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 
 class VoxtralError(Exception):
     """Base of all errors that this package raises on purpose."""
 
-    code: ClassVar[str] = "internal"
+    code: str = "internal"
 
     def __init__(self, message: str, *, param: str | None = None) -> None:
         super().__init__(message)
