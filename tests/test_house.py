@@ -27,7 +27,7 @@ FLOORS = (  # from the ground up; a room sees its own floor and those below
     ("voxtral_streaming.vad",),
     ("voxtral_streaming.engines",),
     ("voxtral_streaming.recognise", "voxtral_streaming.utterance"),
-    ("voxtral_streaming.transcriber",),
+    ("voxtral_streaming.transcriber", "voxtral_streaming.client"),
     ("voxtral_streaming.server",),
     ("voxtral_streaming.cli",),
     ("voxtral_streaming",),  # the names that the package offers
