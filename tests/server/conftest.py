@@ -318,7 +318,13 @@ def sound() -> Sound:
     return Sound()
 
 
+def announce() -> None:
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+
+
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
     configured = configuration(**json.loads(sys.argv[1]))
-    serve(configured, Transcriber(configured, engine=AccountingEngine(cost=float(sys.argv[2]))))
+    transcriber = Transcriber(configured, engine=AccountingEngine(cost=float(sys.argv[2])))
+    serve(configured, transcriber, on_ready=announce)

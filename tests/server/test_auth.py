@@ -49,7 +49,7 @@ def paths(app: Any) -> Iterator[tuple[str, str]]:
 async def status_of(server: Any, method: str, path: str, **headers: str) -> int:
     """The status of a request, or of a handshake."""
     if method != "WS":
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(verify=False) as http:
             return (await http.request(method, f"http://{server.host}{path}", headers=headers)).status_code
     try:
         async with websockets.connect(f"ws://{server.host}{path}", additional_headers=headers, compression=None):
@@ -81,7 +81,7 @@ class TestKeys:
         [KEY[:-1], KEY + "x", "x" + KEY[1:], KEY[:-1] + "X", KEY.upper(), "-", f" {KEY}", "é" * 20, "k" * 10_000],
     )
     async def test_wrong_keys_are_all_told_the_same(self, locked: Running, key: str) -> None:
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(verify=False) as http:
             headers = {b"Authorization": f"Bearer {key}".encode("latin-1")}
             response = await http.get(f"http://{locked.host}/metrics", headers=headers)
         assert response.status_code == 401
@@ -95,7 +95,7 @@ class TestKeys:
         }
 
     async def test_megabyte_of_key(self, locked: Running) -> None:
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(verify=False) as http:
             response = await http.get(f"http://{locked.host}/metrics", headers=bearer("k" * 2**20))
         assert 400 <= response.status_code < 500
 
@@ -200,7 +200,7 @@ class TestSecrecy:
         await status_of(locked, "WS", f"/ws?token={KEY}", **bearer(KEY))
         await status_of(locked, "WS", f"/ws?token={KEY}")
         await status_of(locked, "GET", f"/metrics?token={KEY}", **bearer(KEY[:-1]))
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(verify=False) as http:
             metrics = (await http.get(f"http://{locked.host}/metrics", headers=bearer(KEY))).text
         assert 'voxtral_errors_total{code="unauthorized"}' in metrics
         ours = [record for record in caplog.records if not record.name.startswith(("httpcore", "httpx", "websockets"))]

@@ -445,7 +445,7 @@ class TestPressure:
         self, launch: Launch, accounting: type[AccountingEngine], connect: Connect, sound: Sound
     ) -> None:
         server = launch(accounting())
-        async with httpx.AsyncClient(base_url=f"http://{server.host}") as http, connect(server) as client:
+        async with httpx.AsyncClient(verify=False, base_url=f"http://{server.host}") as http, connect(server) as client:
             sending = asyncio.create_task(client.send(sound.utterances(*[2.0] * 30), frame=960_000))
             slowest = 0.0
             while not sending.done():
@@ -464,7 +464,7 @@ class TestStop:
         self, launch: Launch, accounting: type[AccountingEngine], connect: Connect, sound: Sound
     ) -> None:
         server = launch(accounting(cost=0.1))
-        async with connect(server) as speaking, connect(server) as silent, httpx.AsyncClient() as http:
+        async with connect(server) as speaking, connect(server) as silent, httpx.AsyncClient(verify=False) as http:
             await speaking.send(sound.utterances(0.8) + sound.speech(1.0).tobytes())
             await speaking.hear("final")
             await silent.hear("session")

@@ -11,10 +11,10 @@ from starlette.requests import ClientDisconnect
 from voxtral_streaming.audio.source import SourcePolicy
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
 from voxtral_streaming.errors import UnsupportedOption
-from voxtral_streaming.formats import render
+from voxtral_streaming.formats import Format, render
 from voxtral_streaming.server.options import check_options
 from voxtral_streaming.server.problems import responses
-from voxtral_streaming.server.recordings import Format, Job, Options, body_schema, read_job
+from voxtral_streaming.server.recordings import Job, Options, body_schema, read_job
 from voxtral_streaming.server.service import Service
 from voxtral_streaming.server.tasks import unless
 from voxtral_streaming.transcript import Transcript

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import anyio.to_thread
 from fastapi import Request
@@ -17,13 +17,13 @@ from voxtral_streaming.audio.decode import AudioReader, open_bytes, open_path, o
 from voxtral_streaming.audio.encoded import decode_base64
 from voxtral_streaming.audio.source import SourcePolicy
 from voxtral_streaming.errors import UnsupportedMedia
+from voxtral_streaming.formats import Format
 from voxtral_streaming.server.bodies import bounded
 from voxtral_streaming.server.dialects.strict_json import parse_object
 from voxtral_streaming.server.errors import InvalidJson, InvalidRequest
 from voxtral_streaming.server.fields import Fields, Language, Prompt, wrong_field
 from voxtral_streaming.server.limits import BODY_OVERHEAD, MAX_FIELD_BYTES, MAX_FORM_FIELDS
 
-Format: TypeAlias = Literal["json", "text", "srt", "vtt", "verbose_json"]
 Opener: TypeAlias = Callable[[], AbstractAsyncContextManager[AudioReader]]
 
 

@@ -61,15 +61,15 @@ async def _serve(
 
 
 def bind(config: ServerConfig) -> socket.socket:
-    """A socket bound to the configured address, not yet listening."""
+    """A socket bound to the configured address, not yet listening; raises OSError, which names the address."""
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((config.host, config.port))
-    except OSError:
+    except OSError as error:
         listener.close()
-        raise
+        raise OSError(error.errno, f"{config.host}:{config.port}: {error.strerror}") from error
     return listener
 
 
