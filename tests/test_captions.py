@@ -99,6 +99,13 @@ def test_short_sentences_share_a_cue() -> None:
     assert [cue.lines for cue in cut(spoken(["Yes.", "No.", "It", "depends."]))] == [("Yes. No. It depends.",)]
 
 
+def test_a_title_stays_with_its_name() -> None:
+    said = "And Mr. John Dashwood had then leisure to consider"
+    assert [cue.lines for cue in cut(spoken(said.split()))] == [
+        ("And Mr. John Dashwood had", "then leisure to consider"),
+    ]
+
+
 def test_no_word_is_left_alone() -> None:
     shown = cut(spoken(["word"] * 18))
     assert [len(" ".join(cue.lines).split()) for cue in shown] == [9, 9]

@@ -22,6 +22,9 @@ PAUSE_MS = 500  # between words: as good a place to cut as a comma
 
 CLOSING = "\"')]}\N{RIGHT SINGLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}»」』"  # after the end of a sentence
 ENDS_SENTENCE = tuple(".?!。")
+TITLES = frozenset(
+    {"Mr.", "Mrs.", "Ms.", "Dr.", "Prof.", "St.", "M.", "Sr.", "Sra."}
+)  # end no sentence: a name follows
 CLAUSE_COST = 0.5  # of a cut between clauses, where one between sentences costs nothing and any other 1
 ENDS_CLAUSE = tuple(",;:\N{EN DASH}\N{EM DASH}、")
 
@@ -105,7 +108,7 @@ def _piece(text: str, start_ms: int, end_ms: int) -> _Piece:
 def _punctuation_cost(text: str) -> float:
     """Of a cut behind the text, in whatever width its marks are written."""
     bare = unicodedata.normalize("NFKC", text).rstrip(CLOSING)
-    if bare.endswith(ENDS_SENTENCE):
+    if bare.endswith(ENDS_SENTENCE) and bare not in TITLES:
         return 0.0
     return CLAUSE_COST if bare.endswith(ENDS_CLAUSE) else 1.0
 
