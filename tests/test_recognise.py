@@ -48,6 +48,9 @@ class ScriptedEndpointer:
         return [activity.Endpoint(self.position)] if was_open else []
 
 
+CAPABILITIES = Capabilities("echo", "echo", True, "none", ("en",), detects_language=True)
+
+
 @dataclass
 class EchoEngine:
     """Its text is the digits that it was fed."""
@@ -58,7 +61,7 @@ class EchoEngine:
     n_finishing: int = 0
     most_finishing: int = 0
     streams: list[EchoStream] = field(default_factory=list)
-    capabilities: Capabilities = Capabilities("echo", "echo", True, "none", ("en",), detects_language=True)
+    capabilities: Capabilities = CAPABILITIES
 
     async def start(self) -> None: ...
 
@@ -75,15 +78,17 @@ class EchoStream:
     engine: EchoEngine
     digits: str = ""
     told: str = ""
+    fed: asyncio.Event = field(default_factory=asyncio.Event)
     is_closed: bool = False
 
     def feed(self, samples: Samples) -> None:
         assert not self.is_closed
+        self.fed.set()
         self.digits += "".join(str(round(float(value))) for value in samples)
 
     async def partial(self) -> Hypothesis:
-        while self.told == self.digits:
-            await asyncio.sleep(0)
+        await self.fed.wait()
+        self.fed.clear()
         self.told = self.digits
         return Hypothesis(self.told[:-1], self.told[-1:])
 

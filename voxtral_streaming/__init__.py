@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from voxtral_streaming.transcriber import Transcriber as Transcriber
 
-__version__ = "0.1.0"
-__all__ = ["Transcriber", "__version__"]
+__all__ = ["Transcriber"]
 
 
 def __getattr__(name: str) -> object:

@@ -71,7 +71,7 @@ class AudioError(VoxtralError):
 
 
 class SourceForbidden(AudioError):
-    """This caller may not read that URL or path."""
+    """The caller may not read that URL or path."""
 
     code = "source_forbidden"
 
@@ -137,7 +137,7 @@ class WeightsError(EngineError):
 
 
 class EngineUnavailable(EngineError):
-    """This engine cannot run here; the message says what is missing."""
+    """The engine cannot run here; the message says what is missing."""
 
     code = "engine_unavailable"
 

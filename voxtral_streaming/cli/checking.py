@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from voxtral_streaming import __version__
 from voxtral_streaming.config import Config
 from voxtral_streaming.engines import explain
 from voxtral_streaming.engines.whisper.weights import builtin_models, read_model
@@ -46,7 +45,7 @@ def run(config: Config, *, as_json: bool) -> int:
 
 def _findings(config: Config) -> Iterator[Finding]:
     python = f"Python {platform.python_version()} on {platform.machine()}"
-    yield Finding("voxtral-streaming", "ok", f"{__version__}, {python}")
+    yield Finding("voxtral-streaming", "ok", f"{version('voxtral-streaming')}, {python}")
     yield Finding("engine", "ok", explain(config))
     yield _model(config)
     for name, model in builtin_models().items():

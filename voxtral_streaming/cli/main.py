@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from voxtral_streaming import __version__
 from voxtral_streaming.cli.failures import told_in_a_line
 from voxtral_streaming.cli.settings import configured
 from voxtral_streaming.formats import Format
@@ -36,7 +35,9 @@ def app() -> None:
 
 def _print_version(is_asked: bool) -> None:
     if is_asked:
-        typer.echo(f"voxtral {__version__}")
+        from importlib.metadata import version
+
+        typer.echo(f"voxtral {version('voxtral-streaming')}")
         raise typer.Exit
 
 
