@@ -14,7 +14,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from voxtral_streaming.audio.units import Samples  # noqa: E402
-from voxtral_streaming.engines.voxtral.checkpoint import Checkpoint, load_model, open_checkpoint  # noqa: E402
+from voxtral_streaming.engines.voxtral.checkpoint import load_model  # noqa: E402
+from voxtral_streaming.engines.voxtral.files import Checkpoint, open_checkpoint  # noqa: E402
 from voxtral_streaming.engines.voxtral.framer import Framer  # noqa: E402
 from voxtral_streaming.engines.voxtral.model import RealtimeModel  # noqa: E402
 from voxtral_streaming.engines.voxtral.stepper import Sizes, Stepper  # noqa: E402

@@ -11,8 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from voxtral_streaming.audio.units import Samples
-from voxtral_streaming.engines.voxtral.checkpoint import load_model, locate, open_checkpoint
+from voxtral_streaming.engines.voxtral.checkpoint import load_model
 from voxtral_streaming.engines.voxtral.facts import ModelFacts, StackFacts
+from voxtral_streaming.engines.voxtral.files import locate, open_checkpoint
 from voxtral_streaming.engines.voxtral.layout import parameters
 from voxtral_streaming.engines.voxtral.model import RealtimeModel
 from voxtral_streaming.engines.voxtral.stepper import Sizes, Stepper

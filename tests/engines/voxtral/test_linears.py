@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from voxtral_streaming.audio.units import Samples
-from voxtral_streaming.engines.voxtral.checkpoint import Checkpoint, load_model
+from voxtral_streaming.engines.voxtral.checkpoint import load_model
+from voxtral_streaming.engines.voxtral.files import Checkpoint
 from voxtral_streaming.engines.voxtral.linears import Int8Linear, PackedLinear, pack, quantize
 from voxtral_streaming.engines.voxtral.plan import PRODUCT
 from voxtral_streaming.engines.voxtral.stepper import Sizes, Stepper

@@ -12,8 +12,8 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from voxtral_streaming.audio.units import Samples
-from voxtral_streaming.engines.voxtral.checkpoint import Checkpoint
 from voxtral_streaming.engines.voxtral.facts import WINDOW_PER_TOKEN
+from voxtral_streaming.engines.voxtral.files import Checkpoint
 from voxtral_streaming.engines.voxtral.framer import Framer
 from voxtral_streaming.engines.voxtral.stepper import CATCH_UP, Stepper
 from voxtral_streaming.engines.voxtral.tekken import Detokenizer

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxtral_streaming.engines.voxtral.checkpoint import Checkpoint
+from voxtral_streaming.engines.voxtral.files import Checkpoint
 from voxtral_streaming.engines.voxtral.tekken import Detokenizer, Tekken, read_tekken
 from voxtral_streaming.errors import WeightsError
 

@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from voxtral_streaming.audio.units import Samples
-from voxtral_streaming.engines.voxtral.checkpoint import Checkpoint, load_model, open_checkpoint
+from voxtral_streaming.engines.voxtral.checkpoint import load_model
+from voxtral_streaming.engines.voxtral.files import Checkpoint, open_checkpoint
 from voxtral_streaming.engines.voxtral.verify import verify
 from voxtral_streaming.errors import EngineUnavailable
 

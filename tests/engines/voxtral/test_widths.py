@@ -9,8 +9,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from voxtral_streaming.engines.voxtral.checkpoint import load_model, open_checkpoint
+from voxtral_streaming.engines.voxtral.checkpoint import load_model
 from voxtral_streaming.engines.voxtral.facts import WINDOW_PER_TOKEN
+from voxtral_streaming.engines.voxtral.files import open_checkpoint
 from voxtral_streaming.engines.voxtral.stepper import Sizes, Stepper
 
 N_DELAY, N_TOKENS = 6, 24

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from voxtral_streaming.audio.units import Samples
-from voxtral_streaming.engines.voxtral.checkpoint import Checkpoint, load_model, open_checkpoint
+from voxtral_streaming.engines.voxtral.checkpoint import load_model
 from voxtral_streaming.engines.voxtral.facts import SAMPLES_PER_TOKEN
+from voxtral_streaming.engines.voxtral.files import Checkpoint, open_checkpoint
 from voxtral_streaming.engines.voxtral.framer import Framer
 from voxtral_streaming.engines.voxtral.stepper import Sizes, Stepper
 from voxtral_streaming.engines.voxtral.tekken import Detokenizer, Tekken, delay_tokens
