@@ -13,9 +13,10 @@ import torch
 from voxtral_streaming.audio.units import Samples
 from voxtral_streaming.config import ModelConfig, StreamingConfig
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
-from voxtral_streaming.engines.voxtral.checkpoint import Checkpoint, load_model, locate, open_checkpoint
+from voxtral_streaming.engines.voxtral.checkpoint import load_model
 from voxtral_streaming.engines.voxtral.facts import MS_PER_TOKEN
-from voxtral_streaming.engines.voxtral.kernels import compile_steps
+from voxtral_streaming.engines.voxtral.files import Checkpoint, locate, open_checkpoint
+from voxtral_streaming.engines.voxtral.kernels import accelerate
 from voxtral_streaming.engines.voxtral.linears import pack, quantize
 from voxtral_streaming.engines.voxtral.plan import LIBRARY_BYTES, memory_bytes, plan, weight_bytes
 from voxtral_streaming.engines.voxtral.stepper import Sizes, Stepper
@@ -92,7 +93,7 @@ class VoxtralRealtimeEngine:
             pack(model)
         stepper = Stepper(model, checkpoint.tekken, self._sizes)
         if config.use_torch_compile and device.type == "cuda":  # packed weights are what helps a CPU
-            compile_steps(stepper)
+            log.info("the step was %s", accelerate(stepper))
         stepper.join(0, delay_tokens(checkpoint.tekken.delay_ms))  # hears the silence before the first stream
         self._checkpoint = checkpoint
         return stepper

@@ -1,8 +1,9 @@
-"""What makes a step faster without changing it: the choice of attention kernels, and compilation."""
+"""What makes a step faster without changing it: the choice of attention kernels, compilation, CUDA graphs."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Literal, TypeAlias
 
@@ -10,12 +11,14 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from voxtral_streaming.engines.voxtral.facts import WINDOW_PER_TOKEN
-from voxtral_streaming.engines.voxtral.stepper import CATCH_UP, Stepper
+from voxtral_streaming.engines.voxtral.recorded import Recorded, record_graph
+from voxtral_streaming.engines.voxtral.stepper import CATCH_UP, Advance, Stepper
 
 MAX_GRAPHS = 64  # compiled forms of the step; about nine serve all shapes
 
 log = logging.getLogger(__name__)
 
+Done: TypeAlias = Literal["compiled", "recorded", "left plain"]
 Kernel: TypeAlias = Literal["auto", "flash", "cudnn", "efficient", "math"]
 BY_PREFERENCE: dict[Kernel, SDPBackend] = {
     "flash": SDPBackend.FLASH_ATTENTION,
@@ -36,29 +39,44 @@ def attention(preferred: Kernel) -> AbstractContextManager[None]:
     return scope
 
 
-def compile_steps(stepper: Stepper) -> bool:
-    """Compile the step for every shape that it may be asked for; False, with a warning, where that fails.
+def accelerate(stepper: Stepper) -> Done:
+    """Make the step faster for every shape that it may be asked for; what was done.
 
-    Done before the first session, so that none waits for a compiler; on a GPU each shape becomes a CUDA graph. The
-    compiled step must predict the same tokens as the plain one.
+    Done before the first session, so that none waits for a compiler. On a GPU the compiled step is recorded as a CUDA
+    graph for each shape; where compiling fails the plain one is recorded. What fails, or predicts other tokens than
+    the plain step, is not used, and a warning says so.
     """
+    plain, expected = stepper.advance, _rehearse(stepper)
+    for done, advance in _candidates(stepper):
+        stepper.advance, stepper.fixed_shapes = advance, True
+        if (problem := _problem(stepper, expected)) is None:
+            return done
+        log.warning("the step could not be %s: %s", done, problem)
+    stepper.advance, stepper.fixed_shapes = plain, False
+    return "left plain"
+
+
+def _candidates(stepper: Stepper) -> Iterator[tuple[Done, Advance]]:
     plain = stepper.advance
-    mode = "reduce-overhead" if stepper.model.device.type == "cuda" else "default"
-    expected = _rehearse(stepper)
-    stepper.advance = torch.compile(plain, mode=mode, dynamic=True)
-    stepper.fixed_shapes = True
+    compiled: Advance = torch.compile(plain, dynamic=True)
+    if stepper.model.device.type == "cuda":
+        yield "compiled", Recorded(compiled, record_graph)
+        yield "recorded", Recorded(plain, record_graph)
+    else:
+        yield "compiled", compiled
+
+
+def _problem(stepper: Stepper, expected: list[list[int]]) -> str | None:
+    """What is wrong with the stepper's present step; it has seen all shapes where nothing is."""
     try:
         with torch._dynamo.config.patch(recompile_limit=MAX_GRAPHS):
-            agreed = _rehearse(stepper) == expected
-            problem = "it predicts other tokens"
-            if agreed:
-                _visit_shapes(stepper)
-    except RuntimeError as error:  # every failure of the compiler is one
-        agreed, problem = False, str(error).strip().partition("\n")[0]
-    if not agreed:
-        log.warning("the step could not be compiled, it runs uncompiled: %s", problem)
-        stepper.advance, stepper.fixed_shapes = plain, False
-    return agreed
+            if _rehearse(stepper) != expected:
+                return "it predicts other tokens"
+            for n_rows, n_tokens, furthest in stepper.shapes():
+                stepper.visit(n_rows, n_tokens, furthest)
+    except RuntimeError as error:  # every failure of compiler and recorder is one
+        return str(error).strip().partition("\n")[0]
+    return None
 
 
 def _rehearse(stepper: Stepper) -> list[list[int]]:
@@ -66,8 +84,3 @@ def _rehearse(stepper: Stepper) -> list[list[int]]:
     noise = torch.randn(1, CATCH_UP, WINDOW_PER_TOKEN, generator=torch.Generator().manual_seed(0)) / 10
     stepper.join(0, n_delay=1)
     return [stepper.step(noise, [n])[0] for n in (CATCH_UP, CATCH_UP, 1, 1)]
-
-
-def _visit_shapes(stepper: Stepper) -> None:
-    for n_rows, n_tokens, furthest in stepper.shapes():
-        stepper.visit(n_rows, n_tokens, furthest)

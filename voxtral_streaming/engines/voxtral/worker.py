@@ -86,11 +86,10 @@ class Worker:
 
     def _serve(self) -> None:
         while self._receive():
-            self._seat()
-            self._turn()
+            self._arrange()
             self._step()
             self._answer()
-            self._turn()
+            self._arrange()
 
     def _receive(self) -> bool:
         """Take the messages that are there; wait for one where there is nothing else to do. False: stop."""
@@ -113,6 +112,11 @@ class Worker:
                 voice.ask(request)
             case Closed(voice):
                 self._leave(voice)
+
+    def _arrange(self) -> None:
+        """Decide who hears what in the next step."""
+        self._seat()
+        self._turn()
 
     def _seat(self) -> None:
         while self.waiting and len(self.seated) < self._stepper.n_rows:
