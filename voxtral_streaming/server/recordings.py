@@ -61,14 +61,19 @@ async def read_job(request: Request, policy: SourcePolicy) -> AsyncIterator[Job]
     """
     match request.headers.get("content-type", "").partition(";")[0].strip().lower():
         case "application/json":
-            body = await bounded(request, _base64_length(policy.max_bytes) + BODY_OVERHEAD).body()
-            yield await anyio.to_thread.run_sync(_job_of_json, body, policy)
+            yield await _read_json(request, policy)
         case "multipart/form-data":
             upload = bounded(request, policy.max_bytes + BODY_OVERHEAD)
             async with upload.form(max_files=1, max_fields=MAX_FORM_FIELDS, max_part_size=MAX_FIELD_BYTES) as form:
                 yield _job_of_form(form.multi_items(), policy)
         case _:
             raise UnsupportedMedia("send multipart/form-data or application/json", param="content-type")
+
+
+async def _read_json(request: Request, policy: SourcePolicy) -> Job:
+    """The job in a JSON body; parsing and decoding megabytes keep the event loop waiting, so a thread does it."""
+    body = await bounded(request, _base64_length(policy.max_bytes) + BODY_OVERHEAD).body()
+    return await anyio.to_thread.run_sync(_job_of_json, body, policy)
 
 
 def _base64_length(n_bytes: int) -> int:
@@ -84,13 +89,14 @@ def _job_of_json(body: bytes, policy: SourcePolicy) -> Job:
         raise InvalidJson("not UTF-8") from error
     except ValidationError as error:
         raise wrong_field(error, InvalidRequest) from error
+    options = Options(**asked.model_dump(include=set(Options.model_fields)))  # without the audio
     match asked:
         case SourceRequest(url=str(url), audio=None, path=None):
-            return Job(asked, partial(open_url, url, policy))
+            return Job(options, partial(open_url, url, policy))
         case SourceRequest(url=None, audio=str(text), path=None):
-            return Job(asked, partial(open_bytes, decode_base64(text, policy.max_bytes), policy))
+            return Job(options, partial(open_bytes, decode_base64(text, policy.max_bytes), policy))
         case SourceRequest(url=None, audio=None, path=str(path)):
-            return Job(asked, partial(open_path, path, policy))
+            return Job(options, partial(open_path, path, policy))
         case _:
             raise InvalidRequest("exactly one of `url`, `audio` and `path` is needed")
 
