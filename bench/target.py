@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -49,6 +50,9 @@ def running(url: str, pid: int | None = None, key: str | None = None) -> Target:
 @contextmanager
 def started(settings: Mapping[str, str]) -> Iterator[Target]:
     """Start this project's server with the configuration overrides of `settings`; stopped at the end."""
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # so that it is stopped, too, when this process is told to
     port = _free_port()
     environment = {**os.environ, **settings, "VOXTRAL_SERVER__PORT": str(port)}
     with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
