@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from voxtral_streaming.audio.units import SAMPLE_RATE, Samples, seconds
+from voxtral_streaming.config import ModelConfig, StreamingConfig
 from voxtral_streaming.engines.base import StreamOptions
 from voxtral_streaming.engines.whisper.engine import WhisperEngine
+from voxtral_streaming.engines.whisper.model import Whisper
 from voxtral_streaming.errors import EngineFailed, UnsupportedOption
 from voxtral_streaming.transcript import Hypothesis
 
@@ -117,3 +119,11 @@ async def test_a_failing_recognition_is_heard_of_and_the_next_one_works(
         with pytest.raises(EngineFailed, match="division by zero"):
             await stream.finish()
     assert "amiable himself" in (await finished(engine, clips[2], 16_000)).text
+
+
+async def test_an_engine_that_was_closed_can_be_started_again(model: Whisper, clips: list[Samples]) -> None:
+    engine = WhisperEngine(ModelConfig(name="whisper-base", device="cpu"), StreamingConfig(), load=lambda config: model)
+    for _ in range(2):
+        await engine.start()
+        assert "amiable himself" in (await finished(engine, clips[2], 16_000)).text
+        await engine.close()

@@ -29,34 +29,34 @@ def scheduled(*jobs: Work) -> Scheduler[Work]:
 
 def test_finals_go_before_partials_that_were_asked_for_earlier() -> None:
     scheduler = scheduled(Work(Kind.ALIGN), Work(Kind.PARTIAL), Work(Kind.FLUSH), Work(Kind.FINISH))
-    assert [scheduler.take(1, same_window)[0].number for _ in range(4)] == [3, 2, 1, 0]
+    assert [scheduler.take(lambda _: 1, same_window)[0].number for _ in range(4)] == [3, 2, 1, 0]
 
 
 def test_a_job_that_is_promoted_takes_the_place_of_its_new_rank() -> None:
     align = Work(Kind.ALIGN)
     scheduler = scheduled(align, Work(Kind.FLUSH))
     align.kind = Kind.FINISH
-    assert scheduler.take(1, same_window) == [align]
+    assert scheduler.take(lambda _: 1, same_window) == [align]
 
 
 def test_jobs_that_fit_run_together_across_ranks() -> None:
     scheduler = scheduled(Work(Kind.PARTIAL), Work(Kind.PARTIAL, window=8), Work(Kind.FINISH))
-    assert [job.number for job in scheduler.take(8, same_window)] == [2, 0]
+    assert [job.number for job in scheduler.take(lambda _: 8, same_window)] == [2, 0]
     assert len(scheduler) == 1
 
 
 def test_what_was_given_up_is_forgotten() -> None:
     scheduler = scheduled(Work(Kind.PARTIAL), Work(Kind.FINISH))
     scheduler.drop(lambda job: job.kind is Kind.FINISH)
-    assert [job.number for job in scheduler.take(8, same_window)] == [0]
-    assert scheduler.take(8, same_window) == []
+    assert [job.number for job in scheduler.take(lambda _: 8, same_window)] == [0]
+    assert scheduler.take(lambda _: 8, same_window) == []
 
 
 @given(st.lists(st.builds(Work, st.sampled_from(Kind), st.integers(1, 3)), max_size=20), st.integers(1, 5))
 def test_every_job_runs_once_and_none_waits_for_a_lower_rank(jobs: list[Work], most: int) -> None:
     scheduler = scheduled(*jobs)
     taken: list[int] = []
-    while batch := scheduler.take(most, same_window):
+    while batch := scheduler.take(lambda _: most, same_window):
         assert len(batch) <= most
         waiting = [job.kind for job in jobs if job.number not in taken]
         assert batch[0].kind == min(waiting)

@@ -22,6 +22,7 @@ from voxtral_streaming.errors import EngineFailed, UnsupportedOption
 log = logging.getLogger(__name__)
 
 MAX_BATCH = 8  # jobs decoded together: beyond it a step costs nearly in proportion
+MAX_BATCH_FRAMES = 4800  # of windows decoded together: the decoder keeps 12 kB of keys and values for each (base)
 FIRST_COST_S = 0.1  # what a partial costs a worker, until one was measured
 COST_MEMORY = 0.9  # weight of the past in the running mean of that cost
 
@@ -65,6 +66,7 @@ class WhisperEngine:
     async def start(self) -> None:
         """Check and load the weights, and start the threads. Raises `WeightsError`, `EngineUnavailable`."""
         self._model = await asyncio.to_thread(self._load, self._config)
+        self._is_closed = False
         for n in range(self._config.workers):
             thread = threading.Thread(target=self._work, name=f"whisper-{n}", daemon=True)
             thread.start()
@@ -102,6 +104,7 @@ class WhisperEngine:
             self._is_closed = True
             self._changed.notify_all()
         await asyncio.gather(*(asyncio.to_thread(thread.join) for thread in self._threads))
+        self._threads.clear()
 
     def closed(self, stream: WhisperStream) -> None:
         """A stream was closed."""
@@ -134,7 +137,7 @@ class WhisperEngine:
         with self._changed:
             while not self._is_closed:
                 self._scheduler.drop(lambda job: job.future.cancelled())
-                batch = self._scheduler.take(MAX_BATCH, _fits)
+                batch = self._scheduler.take(_most, _fits)
                 running = [job for job in batch if job.future.set_running_or_notify_cancel()]
                 if running:
                     return running
@@ -160,6 +163,11 @@ class WhisperEngine:
         if jobs[0].kind is Kind.PARTIAL:
             cost_s = (time.monotonic() - started) / len(jobs)
             self._cost_s = COST_MEMORY * self._cost_s + (1 - COST_MEMORY) * cost_s
+
+
+def _most(first: Recognition | Alignment) -> int:
+    """How many jobs may share a batch with `first`, itself included."""
+    return MAX_BATCH if isinstance(first, Alignment) else min(MAX_BATCH, MAX_BATCH_FRAMES // first.stream.window())
 
 
 def _fits(first: Recognition | Alignment, other: Recognition | Alignment) -> bool:

@@ -46,10 +46,11 @@ class Scheduler(Generic[JobT]):
         """Forget the jobs that nobody waits for any more."""
         self._jobs = [job for job in self._jobs if not is_given_up(job)]
 
-    def take(self, most: int, fits: Callable[[JobT, JobT], bool]) -> list[JobT]:
-        """The next jobs to run together: the first in rank, then those that fit beside it, `most` in all."""
+    def take(self, most: Callable[[JobT], int], fits: Callable[[JobT, JobT], bool]) -> list[JobT]:
+        """The next jobs to run together: the first in rank, then those that fit beside it, `most(first)` in all."""
         ranked = sorted(self._jobs, key=lambda job: job.kind)  # stable: the order of asking within a kind
-        batch = [job for n, job in enumerate(ranked) if n == 0 or fits(ranked[0], job)][:most]
+        batch = [job for n, job in enumerate(ranked) if n == 0 or fits(ranked[0], job)]
+        batch = batch[: most(batch[0])] if batch else []
         chosen = {id(job) for job in batch}
         self._jobs = [job for job in self._jobs if id(job) not in chosen]
         return batch
