@@ -223,6 +223,8 @@ async def test_what_does_not_fit_is_refused_before_it_is_loaded(
     (tmp_path / "params.json").write_text("{}")
     with pytest.raises(WeightsError, match="consolidated"):
         await make(name=str(tmp_path)).start()
+    with pytest.raises(EngineUnavailable, match="use_cache"):
+        await make(use_cache=False).start()
     with pytest.raises(EngineFailed, match="not been started"):
         make().open(StreamOptions(), at=0)
 

@@ -74,6 +74,8 @@ class VoxtralRealtimeEngine:
 
     def _load(self) -> Stepper:
         config, device = self._config, _device(self._config.device)
+        if not config.use_cache:
+            raise EngineUnavailable("model.use_cache is false, and a streaming model is nothing without its caches")
         dtype: torch.dtype = getattr(torch, config.torch_dtype)
         checkpoint = open_checkpoint(locate(config.name, config.revision))
         self._sizes = plan(
