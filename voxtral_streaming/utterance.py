@@ -58,6 +58,7 @@ class Utterance:
                 self._turn(is_lull=True)
             case activity.SpeechStopped(at):
                 self._emit(SpeechStopped(self._number, at))
+                self._turn(is_lull=True)  # the lull lasts: worth asking for what will be final
             case activity.Endpoint():
                 self._over.set()
                 self._turn(is_lull=True)

@@ -49,11 +49,12 @@ async def test_partials_grow_into_the_sentence(engine: WhisperEngine, clips: lis
     stream.close()
 
 
-async def test_a_final_that_was_flushed_is_free(
+async def test_a_final_whose_audio_was_flushed_twice_is_free(
     engine: WhisperEngine, clips: list[Samples], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stream = engine.open(StreamOptions(language="en", words=False), 0)
+    stream = engine.open(ENGLISH, 0)
     stream.feed(clips[2])
+    await stream.flush()
     flushed = await stream.flush()
     monkeypatch.setattr(engine, "submit", pytest.fail)
     assert (await stream.finish()).text == flushed.text

@@ -7,12 +7,18 @@ import pytest
 
 from voxtral_streaming.audio.units import SAMPLE_RATE, Samples
 from voxtral_streaming.engines.whisper.model import Whisper, compression, grouped
-from voxtral_streaming.engines.whisper.recognition import Request, Result, n_before_repeats, recognise_batch
+from voxtral_streaming.engines.whisper.recognition import (
+    Request,
+    Result,
+    finalise_batch,
+    n_before_repeats,
+    recognise_batch,
+)
 from voxtral_streaming.engines.whisper.windows import LONGEST, WINDOWS, window_for
 
 
 def request(samples: Samples, window: int | None = None, language: str | None = "en") -> Request:
-    return Request(samples, window or window_for(len(samples)), language, None, is_whole=True)
+    return Request(samples, window or window_for(len(samples)), language, None)
 
 
 def text(result: Result) -> str:
@@ -20,7 +26,7 @@ def text(result: Result) -> str:
 
 
 def test_a_sentence_is_heard(model: Whisper, clips: list[Samples]) -> None:
-    [result] = recognise_batch(model, [request(clips[0])])
+    [result] = recognise_batch(model, [request(clips[0])], final=True)
     assert "had then leisure to consider how much there might be prudently in his power" in text(result)
 
 
@@ -28,30 +34,40 @@ def test_a_batch_gives_what_each_gives_alone(model: Whisper, clips: list[Samples
     requests = [request(clip[: 4 * SAMPLE_RATE], 600) for clip in clips] + [
         request(np.zeros(SAMPLE_RATE, np.float32), 600)
     ]
-    together = recognise_batch(model, requests)
-    alone = [recognise_batch(model, [one])[0] for one in requests]
+    together = recognise_batch(model, requests, final=True)
+    alone = [recognise_batch(model, [one], final=True)[0] for one in requests]
     assert [result.decoded for result in together] == [result.decoded for result in alone]
 
 
 @pytest.mark.parametrize("window", [window for window in WINDOWS if window >= 1000])
 def test_the_window_does_not_change_the_words(model: Whisper, clips: list[Samples], window: int) -> None:
-    [shortest], [longer] = (recognise_batch(model, [request(clips[0], size)]) for size in (1000, window))
+    [shortest], [longer] = (recognise_batch(model, [request(clips[0], size)], final=True) for size in (1000, window))
     assert text(shortest) == text(longer)
 
 
+def test_a_draft_is_made_final_without_being_encoded_again(
+    model: Whisper, clips: list[Samples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = [request(clip[: 4 * SAMPLE_RATE], 600) for clip in clips]
+    finals = recognise_batch(model, requests, final=True)
+    drafts = recognise_batch(model, requests, final=False)
+    monkeypatch.setattr(model, "encode", pytest.fail)
+    assert [result.decoded for result in finalise_batch(model, drafts)] == [result.decoded for result in finals]
+
+
 def test_the_language_is_found(model: Whisper, clips: list[Samples]) -> None:
-    [result] = recognise_batch(model, [request(clips[0], language=None)])
+    [result] = recognise_batch(model, [request(clips[0], language=None)], final=True)
     assert result.decoded.language == "en"
 
 
 def test_the_expected_language_stands_where_the_audio_leaves_doubt(model: Whisper, clips: list[Samples]) -> None:
     brief = clips[0][8000:20_000]
-    likely = Request(brief, window_for(len(brief)), None, "fr", is_whole=True)
-    assert recognise_batch(model, [likely])[0].decoded.language == "fr"
+    likely = Request(brief, window_for(len(brief)), None, "fr")
+    assert recognise_batch(model, [likely], final=True)[0].decoded.language == "fr"
 
 
 def test_word_times_are_in_order_and_within_the_audio(model: Whisper, clips: list[Samples]) -> None:
-    [result] = recognise_batch(model, [request(clips[0])])
+    [result] = recognise_batch(model, [request(clips[0])], final=True)
     words = model.align(result.encoded, result.decoded)
     times = [time for word in words for time in (word.start, word.end)]
     assert [word.text for word in words] == text(result).split()
@@ -75,8 +91,8 @@ def test_a_loop_is_decoded_again_in_the_longest_window(model: Whisper, monkeypat
 
     monkeypatch.setattr(model, "decode", suspicious)
     tone = (0.1 * np.sin(np.arange(SAMPLE_RATE) * 0.05)).astype(np.float32)
-    recognise_batch(model, [request(tone)])
-    assert asked == [(400, 1), (LONGEST, 5)]
+    recognise_batch(model, [request(tone)], final=True)
+    assert asked == [(400, 5), (LONGEST, 5)]
 
 
 def test_a_phrase_three_times_in_a_row_is_kept_once() -> None:

@@ -28,15 +28,15 @@ def scheduled(*jobs: Work) -> Scheduler[Work]:
 
 
 def test_finals_go_before_partials_that_were_asked_for_earlier() -> None:
-    scheduler = scheduled(Work(Kind.ALIGN), Work(Kind.PARTIAL), Work(Kind.FLUSH), Work(Kind.FINISH))
-    assert [scheduler.take(lambda _: 1, same_window)[0].number for _ in range(4)] == [3, 2, 1, 0]
+    scheduler = scheduled(Work(Kind.PARTIAL), Work(Kind.FLUSH), Work(Kind.FINISH))
+    assert [scheduler.take(lambda _: 1, same_window)[0].number for _ in range(3)] == [2, 1, 0]
 
 
 def test_a_job_that_is_promoted_takes_the_place_of_its_new_rank() -> None:
-    align = Work(Kind.ALIGN)
-    scheduler = scheduled(align, Work(Kind.FLUSH))
-    align.kind = Kind.FINISH
-    assert scheduler.take(lambda _: 1, same_window) == [align]
+    flush = Work(Kind.PARTIAL)
+    scheduler = scheduled(flush, Work(Kind.FLUSH))
+    flush.kind = Kind.FINISH
+    assert scheduler.take(lambda _: 1, same_window) == [flush]
 
 
 def test_jobs_that_fit_run_together_across_ranks() -> None:

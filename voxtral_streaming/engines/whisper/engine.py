@@ -12,9 +12,9 @@ from voxtral_streaming.audio.units import SAMPLE_RATE, samples_from_ms
 from voxtral_streaming.config import ModelConfig, StreamingConfig
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
 from voxtral_streaming.engines.whisper.model import Whisper
-from voxtral_streaming.engines.whisper.recognition import recognise_batch
+from voxtral_streaming.engines.whisper.recognition import finalise_batch, recognise_batch
 from voxtral_streaming.engines.whisper.scheduler import Kind, Scheduler, partial_interval
-from voxtral_streaming.engines.whisper.stream import Alignment, Recognition, WhisperStream
+from voxtral_streaming.engines.whisper.stream import Completion, Recognition, WhisperStream
 from voxtral_streaming.engines.whisper.weights import read_model
 from voxtral_streaming.engines.whisper.windows import HOP, LONGEST, MAX_WIDENING, SILENCE
 from voxtral_streaming.errors import EngineFailed, UnsupportedOption
@@ -41,7 +41,7 @@ class WhisperEngine:
         self._config = model
         self._load = load
         self._shortest_interval = samples_from_ms(streaming.partial_interval_ms)
-        self._scheduler: Scheduler[Recognition | Alignment] = Scheduler()
+        self._scheduler: Scheduler[Recognition | Completion] = Scheduler()
         self._changed = threading.Condition()
         self._is_closed = False
         self._threads: list[threading.Thread] = []
@@ -116,7 +116,7 @@ class WhisperEngine:
             self._shortest_interval, len(self._streams), self._cost_s, self._config.workers, SAMPLE_RATE
         )
 
-    def submit(self, job: Recognition | Alignment) -> None:
+    def submit(self, job: Recognition | Completion) -> None:
         """Queue a job; its future answers."""
         with self._changed:
             self._scheduler.add(job)
@@ -132,7 +132,7 @@ class WhisperEngine:
                 for job in batch:
                     job.future.set_exception(EngineFailed(f"recognition failed: {error}"))
 
-    def _next_batch(self) -> list[Recognition | Alignment]:
+    def _next_batch(self) -> list[Recognition | Completion]:
         """The jobs to run now, marked as running; empty when the engine was closed."""
         with self._changed:
             while not self._is_closed:
@@ -145,34 +145,41 @@ class WhisperEngine:
                     self._changed.wait()
             return []
 
-    def _run(self, batch: list[Recognition | Alignment]) -> None:
+    def _run(self, batch: list[Recognition | Completion]) -> None:
+        """Run jobs that fit together: all recognitions or all completions."""
         model = self._loaded()
-        for job in batch:
-            if isinstance(job, Alignment):
-                job.future.set_result(model.align(job.result.encoded, job.result.decoded))
-        recognitions = [job for job in batch if isinstance(job, Recognition)]
-        if recognitions:
-            self._recognise(model, recognitions)
+        self._recognise(model, [job for job in batch if isinstance(job, Recognition)])
+        self._complete(model, [job for job in batch if isinstance(job, Completion)])
 
     def _recognise(self, model: Whisper, jobs: list[Recognition]) -> None:
+        if not jobs:
+            return
         started = time.monotonic()
-        window = jobs[0].stream.window()
-        results = recognise_batch(model, [job.request(window) for job in jobs])
-        for job, result in zip(jobs, results, strict=True):
+        requests = [job.stream.request(jobs[0].window) for job in jobs]
+        for job, result in zip(jobs, recognise_batch(model, requests, final=jobs[0].is_final), strict=True):
             job.future.set_result(result)
         if jobs[0].kind is Kind.PARTIAL:
             cost_s = (time.monotonic() - started) / len(jobs)
             self._cost_s = COST_MEMORY * self._cost_s + (1 - COST_MEMORY) * cost_s
 
+    def _complete(self, model: Whisper, jobs: list[Completion]) -> None:
+        drafts = [job.result for job in jobs if not job.result.is_final]
+        finals = iter(finalise_batch(model, drafts) if drafts else [])
+        for job in jobs:
+            result = job.result if job.result.is_final else next(finals)
+            words = model.align(result.encoded, result.decoded) if job.wants_words else []
+            job.future.set_result((result, words))
 
-def _most(first: Recognition | Alignment) -> int:
+
+def _most(first: Recognition | Completion) -> int:
     """How many jobs may share a batch with `first`, itself included."""
-    return MAX_BATCH if isinstance(first, Alignment) else min(MAX_BATCH, MAX_BATCH_FRAMES // first.stream.window())
+    return min(MAX_BATCH, MAX_BATCH_FRAMES // first.window)
 
 
-def _fits(first: Recognition | Alignment, other: Recognition | Alignment) -> bool:
-    """Whether two jobs may share a batch: whole utterances keep their window, a partial's may grow a little."""
-    if isinstance(first, Alignment) or isinstance(other, Alignment):
-        return isinstance(first, Alignment) and isinstance(other, Alignment)
-    room = first.stream.window() - other.stream.window()
-    return 0 <= room <= (MAX_WIDENING if other.kind is Kind.PARTIAL else 0)
+def _fits(first: Recognition | Completion, other: Recognition | Completion) -> bool:
+    """Whether two jobs may share a batch: the same work on the same window; a partial's may grow a little."""
+    if isinstance(first, Completion) or isinstance(other, Completion):
+        return type(first) is type(other) and first.window == other.window
+    room = first.window - other.window
+    is_partial = other.kind is Kind.PARTIAL and not other.is_final
+    return first.is_final == other.is_final and 0 <= room <= (MAX_WIDENING if is_partial else 0)

@@ -13,6 +13,9 @@ SURE = 0.8  # probability at which a language other than the expected one is bel
 SURE_AFTER = 32_000  # samples, 2 s: with less audio the expected language stands
 
 
+FINAL_BEAM = 5  # hypotheses that the decoder of a final follows; partials are decoded greedily
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """The audio of an utterance so far."""
@@ -21,24 +24,37 @@ class Request:
     window: int  # frames
     language: str | None  # None: detect
     likely_language: str | None  # what earlier utterances were in
-    is_whole: bool  # not a partial: worth a second try
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The words of a request, and what they were decoded from."""
+    """What a request was decoded to, and from."""
 
+    request: Request
     encoded: Encoded
     decoded: Decoded
+    is_final: bool
 
 
-def recognise_batch(model: Whisper, requests: Sequence[Request]) -> list[Result]:
+def recognise_batch(model: Whisper, requests: Sequence[Request], *, final: bool) -> list[Result]:
     """The results of requests that share a window; each is what it would be alone."""
     encoded = [model.encode(request.samples, request.window) for request in requests]
     languages = [language_of(model, request, window) for request, window in zip(requests, encoded, strict=True)]
-    decoded = model.decode(encoded, languages)
-    results = [Result(window, text) for window, text in zip(encoded, decoded, strict=True)]
-    return [_mended(model, request, result) for request, result in zip(requests, results, strict=True)]
+    return _decoded(model, requests, encoded, languages, final=final)
+
+
+def finalise_batch(model: Whisper, results: Sequence[Result]) -> list[Result]:
+    """What `recognise_batch` would have made of the requests as finals, without encoding them again."""
+    languages = [result.decoded.language for result in results]
+    return _decoded(model, [one.request for one in results], [one.encoded for one in results], languages, final=True)
+
+
+def _decoded(
+    model: Whisper, requests: Sequence[Request], encoded: Sequence[Encoded], languages: Sequence[str], *, final: bool
+) -> list[Result]:
+    texts = model.decode(encoded, languages, FINAL_BEAM if final else 1)
+    results = [Result(*parts, is_final=final) for parts in zip(requests, encoded, texts, strict=True)]
+    return [_mended(model, result) if result.decoded.is_suspect else result for result in results]
 
 
 def language_of(model: Whisper, request: Request, encoded: Encoded) -> str:
@@ -50,20 +66,18 @@ def language_of(model: Whisper, request: Request, encoded: Encoded) -> str:
     return language if is_sure or request.likely_language is None else request.likely_language
 
 
-def _mended(model: Whisper, request: Request, result: Result) -> Result:
-    """A whole utterance that came out as a loop, decoded again in the longest window with a beam.
+def _mended(model: Whisper, result: Result) -> Result:
+    """A final that came out as a loop, decoded again in the longest window.
 
-    What is a loop even then keeps its first words, up to the first repetition. A partial is only cut.
+    What is a loop even then keeps its first words, up to the first repetition. What is not final is only cut.
     """
-    if not result.decoded.is_suspect:
-        return result
-    if request.is_whole:
-        encoded = model.encode(request.samples, LONGEST)
-        result = Result(encoded, model.decode([encoded], [result.decoded.language], beam_size=5)[0])
-        if not result.decoded.is_suspect:
+    if result.is_final and result.encoded.window < LONGEST:
+        encoded = model.encode(result.request.samples, LONGEST)
+        [decoded] = model.decode([encoded], [result.decoded.language], FINAL_BEAM)
+        result = replace(result, encoded=encoded, decoded=decoded)
+        if not decoded.is_suspect:
             return result
-    n_words = n_before_repeats(result.decoded.words)
-    return replace(result, decoded=model.cut(result.decoded, n_words))
+    return replace(result, decoded=model.cut(result.decoded, n_before_repeats(result.decoded.words)))
 
 
 def n_before_repeats(words: Sequence[str]) -> int:

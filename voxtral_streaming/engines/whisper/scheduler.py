@@ -17,7 +17,6 @@ class Kind(IntEnum):
     FINISH = 0  # an endpoint waits for it
     FLUSH = 1  # the speech seems to be over
     PARTIAL = 2  # the utterance goes on
-    ALIGN = 3  # word times of a text that may become final
 
 
 class Job(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
@@ -25,24 +26,32 @@ ResultT = TypeVar("ResultT")
 
 @dataclass(slots=True, eq=False)
 class Recognition:
-    """A job: recognise what its stream holds when the job's turn comes."""
+    """A job: recognise what its stream holds when the job's turn comes, greedily or as a final."""
 
     kind: Kind
     stream: WhisperStream
+    is_final: bool = False
     future: Future[Result] = field(default_factory=Future)
 
-    def request(self, window: int) -> Request:
-        """The audio to recognise."""
-        return self.stream.request(window, is_whole=self.kind < Kind.PARTIAL)
+    @property
+    def window(self) -> int:
+        """Frames of the window that holds the audio."""
+        return self.stream.window()
 
 
 @dataclass(slots=True, eq=False)
-class Alignment:
-    """A job: find when the words of a result were spoken."""
+class Completion:
+    """A job: make a result final, unless it is, and find when its words were spoken, if that is wanted."""
 
     kind: Kind
     result: Result
-    future: Future[list[Word]] = field(default_factory=Future)
+    wants_words: bool
+    future: Future[tuple[Result, list[Word]]] = field(default_factory=Future)
+
+    @property
+    def window(self) -> int:
+        """Frames of the window that was encoded."""
+        return self.result.encoded.window
 
 
 class WhisperStream:
@@ -60,7 +69,7 @@ class WhisperStream:
         self._agreement = LocalAgreement()
         self._hypothesis = Hypothesis()
         self._whole: Recognition | None = None  # recognises all that was fed, until more is
-        self._alignment: Alignment | None = None
+        self._completion: Completion | None = None  # of the same
         self._partial: Recognition | None = None
 
     def feed(self, samples: Samples) -> None:
@@ -85,52 +94,58 @@ class WhisperStream:
         return self._agreed(await asyncio.wrap_future(self._partial.future))
 
     async def flush(self) -> Hypothesis:
-        """The whole text of all that was fed so far, now."""
+        """The whole text of all that was fed so far: what can be had at once; asked again, what will be final."""
         if not self._n_samples:
             return self._hypothesis
         self._n_heard = self._n_samples
-        return self._agreed(await self._recognise_whole(Kind.FLUSH))
+        if self._whole is None:
+            return self._agreed(await self._recognised(Kind.FLUSH, is_final=False))
+        return self._agreed((await self._completed(Kind.FLUSH))[0])
 
     async def finish(self) -> Hypothesis:
         """The final text of all that was fed, with its words."""
         if not self._n_samples:
             return Hypothesis()
-        decoded = (await self._recognise_whole(Kind.FINISH)).decoded
-        words = await self._align() if self._options.words else ()
-        return Hypothesis("".join(decoded.words).strip(), "", words, decoded.language)
+        result, words = await self._completed(Kind.FINISH)
+        decoded = result.decoded
+        return Hypothesis("".join(decoded.words).strip(), "", self._placed(words), decoded.language)
 
     def close(self) -> None:
         """Give up what still waits."""
         self._is_closed = True
         self._grown.set()
-        for job in (self._partial, self._whole, self._alignment):
+        for job in (self._partial, self._whole, self._completion):
             if job is not None:
                 job.future.cancel()
         self._engine.closed(self)
 
-    async def _recognise_whole(self, kind: Kind) -> Result:
+    async def _recognised(self, kind: Kind, *, is_final: bool) -> Result:
+        """The result of all that was fed, asked for once."""
         if self._whole is None:
-            self._whole = Recognition(kind, self)
+            self._whole = Recognition(kind, self, is_final)
             self._engine.submit(self._whole)
         self._whole.kind = min(self._whole.kind, kind)
-        result = await self._shared(self._whole.future)
-        if self._options.words and self._alignment is None:
-            self._alignment = Alignment(Kind.ALIGN, result)
-            self._engine.submit(self._alignment)
-        return result
+        return await self._shared(self._whole.future)
 
-    async def _align(self) -> tuple[Word, ...]:
+    async def _completed(self, kind: Kind) -> tuple[Result, list[Word]]:
+        """The final result of all that was fed, asked for once."""
+        if self._completion is None:
+            result = await self._recognised(kind, is_final=True)
+            self._completion = Completion(kind, result, self._options.words)
+            self._engine.submit(self._completion)
+        self._completion.kind = min(self._completion.kind, kind)
+        return await self._shared(self._completion.future)
+
+    def _placed(self, words: Sequence[Word]) -> tuple[Word, ...]:
         """The words in seconds since the stream began, in order, none reaching beyond the utterance."""
-        assert self._alignment is not None  # made with the whole text
-        self._alignment.kind = Kind.FINISH
         first, last = seconds(self._at), seconds(self._at + self._n_samples)
-        words = []
-        for word in await self._shared(self._alignment.future):
+        placed = []
+        for word in words:
             start = min(max(self._at_seconds(word.start), first), last)
             end = min(max(self._at_seconds(word.end), start), last)
-            words.append(Word(word.text, start, end, word.probability))
+            placed.append(Word(word.text, start, end, word.probability))
             first = start
-        return tuple(words)
+        return tuple(placed)
 
     def _at_seconds(self, since_start: float) -> float:
         return round(seconds(self._at) + since_start, 3)
@@ -141,11 +156,10 @@ class WhisperStream:
 
     def _go_on(self) -> None:
         """The utterance was not over: what was to recognise the whole of it is a partial now."""
-        if self._whole is not None:
-            self._whole.kind = Kind.PARTIAL
-        if self._alignment is not None:
-            self._alignment.future.cancel()
-        self._whole = self._alignment = None
+        for job in (self._whole, self._completion):
+            if job is not None:
+                job.kind = Kind.PARTIAL
+        self._whole = self._completion = None
 
     def _agreed(self, result: Result) -> Hypothesis:
         stable, tentative = self._agreement.update(result.decoded.words)
@@ -156,8 +170,7 @@ class WhisperStream:
         """Frames of the window that holds what was fed so far."""
         return window_for(self._n_samples)
 
-    def request(self, window: int, *, is_whole: bool) -> Request:
+    def request(self, window: int) -> Request:
         """What to recognise now: everything fed so far."""
-        samples = np.concatenate(self._blocks[:])
         options = self._options
-        return Request(samples, window, options.language, options.likely_language, is_whole)
+        return Request(np.concatenate(self._blocks[:]), window, options.language, options.likely_language)
