@@ -48,6 +48,7 @@ from voxtral_streaming.server.limits import MAX_CONTROL_CHARS, MAX_FRAME_BYTES, 
 from voxtral_streaming.server.options import check_options
 from voxtral_streaming.transcript import Final, Partial, SpeechStarted, SpeechStopped
 
+EVENT_TYPES = {SpeechStarted: "speech_started", Partial: "partial", SpeechStopped: "speech_stopped"}
 MIN_LIVE_RATE = 8_000  # hertz: that of the telephone; less is a mistake of the client's
 
 CLOSE_CODES: dict[type[VoxtralError], int] = {
@@ -173,14 +174,8 @@ class Native:
                 return {"type": "session", **self._session()}
             case Started(start):
                 return {"type": "started", "audio": asdict(start.audio), **_in_force(start.options)}
-            case SpeechStarted(utterance, at):
-                return {"type": "speech_started", "utterance": utterance, "at": at, "seconds": seconds(at)}
-            case Partial():
-                return {"type": "partial", **asdict(notice), "seconds": seconds(notice.at)}
-            case SpeechStopped(utterance, at):
-                return {"type": "speech_stopped", "utterance": utterance, "at": at, "seconds": seconds(at)}
-            case Final():
-                return _final(notice)
+            case SpeechStarted() | Partial() | SpeechStopped() | Final():
+                return event_message(notice)
             case Flushed(id_):
                 return {"type": "flushed", "id": id_}
             case Warned():
@@ -216,9 +211,12 @@ def _in_force(options: StreamOptions) -> dict[str, Any]:
     return {name: getattr(options, name) for name in ("language", "prompt", "delay_ms", "partials", "words")}
 
 
-def _final(final: Final) -> dict[str, Any]:
-    message = asdict(final)
-    return {"type": "final", **message, "start": seconds(final.start_sample), "end": seconds(final.end_sample)}
+def event_message(event: SpeechStarted | Partial | SpeechStopped | Final) -> dict[str, Any]:
+    """What happened, as a message that has no `seq` yet."""
+    if isinstance(event, Final):
+        times = {"start": seconds(event.start_sample), "end": seconds(event.end_sample)}
+        return {"type": "final", **asdict(event), **times}
+    return {"type": EVENT_TYPES[type(event)], **asdict(event), "seconds": seconds(event.at)}
 
 
 def _read(text: str) -> Fields:
