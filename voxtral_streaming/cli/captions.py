@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
 from types import TracebackType
 from typing import Protocol
 
@@ -12,7 +11,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from voxtral_streaming.transcript import Event, Final, Partial
+from voxtral_streaming.server.dialects.native import event_message
+from voxtral_streaming.transcript import Event, Final, Flushed, Partial
 
 
 class Captions(Protocol):
@@ -57,11 +57,12 @@ class Lines:
 
 
 class JsonLines(Lines):
-    """An event a line: `{"event": "Final", "utterance": 0, …}`."""
+    """A message of the WebSocket a line, without its `seq`: `{"type": "final", "utterance": 0, …}`."""
 
     def show(self, event: Event) -> None:
         """Print the event."""
-        self._print(json.dumps({"event": type(event).__name__, **asdict(event)}, ensure_ascii=False))
+        if not isinstance(event, Flushed):
+            self._print(json.dumps(event_message(event), ensure_ascii=False))
 
 
 class TerminalCaptions:

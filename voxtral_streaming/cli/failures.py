@@ -1,9 +1,10 @@
-"""How a command fails: one line on standard error, and an exit code that a script can tell apart."""
+"""How a command fails: one message on standard error, and an exit code that a script can tell apart."""
 
 from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,7 +13,8 @@ from voxtral_streaming.errors import ConfigError, VoxtralError, WeightsError
 EXIT_FAILED = 1
 EXIT_CONFIG = 2
 EXIT_WEIGHTS = 3
-EXIT_PIPE = 141  # what a shell reports of a program that SIGPIPE ended
+EXIT_INTERRUPTED = 130  # what a shell reports of a program that SIGINT ended
+EXIT_PIPE = 141  # … and of one that SIGPIPE did
 
 
 def complain(message: str) -> None:
@@ -21,27 +23,29 @@ def complain(message: str) -> None:
 
 
 @contextmanager
-def told_in_a_line() -> Iterator[None]:
-    """Errors as one message and an exit code; as they are, with their traceback, when VOXTRAL_DEBUG is set."""
+def told_in_a_line(*, debug: bool) -> Iterator[None]:
+    """Errors as one message, with `debug` behind their traceback, and an exit code."""
     try:
         yield
+    except KeyboardInterrupt as interrupt:
+        raise SystemExit(EXIT_INTERRUPTED) from interrupt
     except BrokenPipeError as error:  # whoever read our output has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(EXIT_PIPE) from error
     except (VoxtralError, OSError) as error:
-        if os.environ.get("VOXTRAL_DEBUG"):
-            raise
-        complain(error.message if isinstance(error, VoxtralError) else describe(error))
-        raise SystemExit(exit_code(error)) from error
+        if debug:
+            traceback.print_exc()
+        complain(error.message if isinstance(error, VoxtralError) else _describe(error))
+        raise SystemExit(_exit_code(error)) from error
 
 
-def describe(error: OSError) -> str:
+def _describe(error: OSError) -> str:
     """What the operating system said, and of which file."""
     name = f"{error.filename}: " if error.filename else ""
     return f"{name}{error.strerror or error}"
 
 
-def exit_code(error: Exception) -> int:
+def _exit_code(error: Exception) -> int:
     """2: the configuration is wrong, 3: the weights are, 1: anything else."""
     match error:
         case ConfigError():

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from voxtral_streaming.cli.failures import told_in_a_line
 from voxtral_streaming.cli.settings import configured
@@ -19,18 +20,23 @@ Model = Annotated[str | None, typer.Option(help="Model, instead of the configure
 Language = Annotated[str | None, typer.Option(help="Language of the speech (en, fr, …); left out: it is detected.")]
 Prompt = Annotated[str | None, typer.Option(help="Names and words to expect, where the engine takes them.")]
 
-commands = typer.Typer(
+
+class Commands(TyperGroup):
+    """The commands; however one fails, it is told in the same way."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was chosen."""
+        with told_in_a_line(debug=ctx.params["debug"]):
+            return super().invoke(ctx)
+
+
+app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Live speech to text on your own machine.",
 )
-
-
-def app() -> None:
-    """Run a command; the entry point of the console script."""
-    with told_in_a_line():
-        commands()
 
 
 def _print_version(is_asked: bool) -> None:
@@ -41,16 +47,19 @@ def _print_version(is_asked: bool) -> None:
         raise typer.Exit
 
 
-@commands.callback()
+@app.callback()
 def main(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", envvar="VOXTRAL_DEBUG", help="Show where an error came from.")
     ] = False,
 ) -> None:
     """Live speech to text on your own machine."""
 
 
-@commands.command()
+@app.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
@@ -58,26 +67,26 @@ def serve(
     config: ConfigFile = None,
 ) -> None:
     """Serve the page, the WebSocket and the HTTP interface."""
-    settings = configured(config, server__host=host, server__port=port, model__name=model)
+    settings = configured(config, host=host, port=port, model=model)
     from voxtral_streaming.cli import serving
 
     serving.run(settings)
 
 
-@commands.command()
+@app.command()
 def transcribe(
     sources: Annotated[list[str], typer.Argument(help="Files, folders, URLs, or - for standard input.")],
     form: Annotated[Format, typer.Option("--format", help="What to write.")] = "text",
     language: Language = None,
     prompt: Prompt = None,
     output: Annotated[
-        Path | None, typer.Option(help="File to write, or folder for a file each; left out: standard output.")
+        str | None, typer.Option(help="File to write, or folder for a file each; left out: standard output.")
     ] = None,
     model: Model = None,
     config: ConfigFile = None,
 ) -> None:
     """Transcribe recordings."""
-    settings = configured(config, model__name=model)
+    settings = configured(config, model=model)
     from voxtral_streaming.cli import transcribing
     from voxtral_streaming.engines.base import StreamOptions
 
@@ -85,7 +94,7 @@ def transcribe(
     sys.exit(transcribing.run(settings, sources, form, options, output))
 
 
-@commands.command()
+@app.command()
 def listen(
     source: Annotated[
         str | None, typer.Argument(help="- for raw 16-bit PCM from standard input; left out: the microphone.")
@@ -101,7 +110,7 @@ def listen(
     """Caption live speech in the terminal."""
     if source not in (None, "-"):
         raise typer.BadParameter("only - can be listened to; recordings are for `voxtral transcribe`")
-    settings = configured(config, model__name=model)
+    settings = configured(config, model=model)
     from voxtral_streaming.cli import listening
     from voxtral_streaming.engines.base import StreamOptions
 
@@ -109,20 +118,20 @@ def listen(
     listening.run(settings, options, (rate, channels) if source else None, as_json=as_json)
 
 
-@commands.command()
+@app.command()
 def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
     model: Model = None,
     config: ConfigFile = None,
 ) -> None:
     """Tell what is installed, which engine would run and why, and what is missing."""
-    settings = configured(config, model__name=model)
+    settings = configured(config, model=model)
     from voxtral_streaming.cli import checking
 
     sys.exit(checking.run(settings, as_json=as_json))
 
 
-@commands.command(name="config")
+@app.command(name="config")
 def config_(
     config: ConfigFile = None,
     check: Annotated[bool, typer.Option("--check", help="Only say whether it is valid.")] = False,

@@ -9,98 +9,73 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from typer import BadParameter
 
-from voxtral_streaming.cli.failures import complain
-from voxtral_streaming.config import Config
+from voxtral_streaming.audio.source import SourcePolicy
+from voxtral_streaming.cli.failures import EXIT_FAILED, complain
+from voxtral_streaming.cli.output import targets, write
+from voxtral_streaming.cli.sources import STANDARD_INPUT, Recording, is_folder, recordings_of
+from voxtral_streaming.config import AudioConfig, Config, LoggingConfig
 from voxtral_streaming.engines.base import StreamOptions
-from voxtral_streaming.errors import AudioError
+from voxtral_streaming.errors import AudioError, EngineFailed
 from voxtral_streaming.formats import Format, render
+from voxtral_streaming.logs import set_up_logging
+from voxtral_streaming.server.options import check_options
 from voxtral_streaming.transcriber import Transcriber
 
-AUDIO_SUFFIXES = (
-    *(".aac", ".aif", ".aiff", ".au", ".flac", ".m4a", ".m4b", ".mka", ".mkv"),
-    *(".mov", ".mp3", ".mp4", ".oga", ".ogg", ".opus", ".wav", ".webm"),
-)
-OUTPUT_SUFFIXES: dict[Format, str] = {
-    "text": ".txt",
-    "json": ".json",
-    "verbose_json": ".json",
-    "srt": ".srt",
-    "vtt": ".vtt",
-}
-STANDARD_INPUT = "-"
 LONG_S = 30.0  # a recording worth a progress bar
 
 
-def run(config: Config, sources: Sequence[str], form: Format, options: StreamOptions, output: Path | None) -> int:
+def run(config: Config, sources: Sequence[str], form: Format, options: StreamOptions, output: str | None) -> int:
     """Transcribe every source; one that fails is told of and does not stop the others. Returns the exit code."""
-    found = [one for source in sources for one in _expanded(source)]
-    if not found:
-        complain("there are no recordings in what was named")
-        return 1
-    return asyncio.run(_transcribe_all(config, found, form, options, _Output(output, form, len(found))))
+    set_up_logging(LoggingConfig(level="warning", file=None))
+    found = {source: recordings_of(source) for source in sources}
+    recordings = list(dict.fromkeys(one for below in found.values() for one in below))
+    are_several = len(sources) > 1 or any(map(is_folder, sources))
+    work = dict(zip(recordings, targets(recordings, form, output, are_several=are_several), strict=True))
+    empty = [source for source, below in found.items() if not below]
+    for source in empty:
+        complain(f"{source}: there are no recordings below this folder")
+    piped = _piped(config.audio) if STANDARD_INPUT in found else b""
+    n_failed = asyncio.run(_transcribe_all(config, work, piped, form, options)) if work else 0
+    return EXIT_FAILED if empty or n_failed else 0
 
 
-def _expanded(source: str) -> list[str]:
-    """The source, or the recordings below it where it is a folder."""
-    folder = Path(source)
-    if source == STANDARD_INPUT or not folder.is_dir():
-        return [source]
-    return [str(path) for path in sorted(folder.rglob("*")) if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file()]
+def _piped(audio: AudioConfig) -> bytes:
+    """All of standard input, or one byte more than is taken of it. Read before anything else is going on."""
+    if sys.stdin.isatty():
+        raise BadParameter("standard input is a terminal; pipe a recording in", param_hint="-")
+    return sys.stdin.buffer.read(SourcePolicy.trusted(audio).max_bytes + 1)
 
 
 async def _transcribe_all(
-    config: Config, sources: Sequence[str], form: Format, options: StreamOptions, output: _Output
+    config: Config, work: dict[Recording, Path | None], piped: bytes, form: Format, options: StreamOptions
 ) -> int:
+    """How many failed."""
     n_failed = 0
     async with Transcriber(config) as transcriber:
-        for source in sources:
+        check_options(transcriber.options(options), transcriber.engine.capabilities)
+        for recording, target in work.items():
+            content = piped if recording.source == STANDARD_INPUT else recording.source
             try:
-                with _progress(source) as on_progress:
-                    content = sys.stdin.buffer.read() if source == STANDARD_INPUT else source
+                with _progress(str(recording)) as on_progress:
                     transcript = await transcriber.transcribe(content, options=options, on_progress=on_progress)
-                output.write(source, render(transcript, form))
-            except AudioError as error:
+            except (AudioError, EngineFailed) as error:
                 n_failed += 1
-                complain(f"{source}: {error.message}")
-    return 1 if n_failed else 0
-
-
-class _Output:
-    """Where transcripts go: standard output, one file, or a folder with a file for each source."""
-
-    def __init__(self, path: Path | None, form: Format, n_sources: int) -> None:
-        self._path = path
-        self._form = form
-        self._is_folder = path is not None and (path.is_dir() or n_sources > 1)
-
-    def write(self, source: str, content: str) -> None:
-        if self._path is None:
-            sys.stdout.write(content.rstrip("\n") + "\n")
-            sys.stdout.flush()
-            return
-        target = self._path / self._name(source) if self._is_folder else self._path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(content.rstrip("\n") + "\n", encoding="utf-8")
-
-    def _name(self, source: str) -> str:
-        name = Path(source.partition("?")[0]).name if source != STANDARD_INPUT else "stdin"
-        return name + OUTPUT_SUFFIXES[self._form]
+                complain(error.message if recording.source in error.message else f"{recording}: {error.message}")
+            else:
+                write(render(transcript, form), target)
+    return n_failed
 
 
 @contextmanager
-def _progress(source: str) -> Iterator[Callable[[float, float | None], None]]:
-    """A bar on standard error for long recordings, where that is a terminal."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeRemainingColumn(),
-    )
+def _progress(name: str) -> Iterator[Callable[[float, float | None], None]]:
+    """A bar on standard error for a long recording, where that is a terminal."""
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(source, visible=False, total=None)
+        task = progress.add_task(name, visible=False, total=None)
 
         def on_progress(done: float, total: float | None) -> None:
             progress.update(task, completed=done, total=total, visible=(total or done) > LONG_S)
