@@ -79,6 +79,10 @@ def test_a_link_that_is_swapped_in_is_never_followed(root: Path, tmp_path: Path)
     swapper = threading.Thread(target=swap)
     swapper.start()
     heard = {attempt(root) for _ in until(time.monotonic() + 0.5)}
+    for _ in until(time.monotonic() + 20):  # a busy machine may take its time to show both
+        if len(heard) > 1:
+            break
+        heard.add(attempt(root))
     is_over.set()
     swapper.join()
     assert heard | {attempt(root)} == {b"sound", b""}
