@@ -136,11 +136,14 @@ def _cell(found: WordErrors) -> str:
 def measure(clips: Sequence[Clip], model: str, detect: bool) -> dict[str, dict[Clip, str]]:
     """Hear all clips in every way."""
     languages = {clip: None if detect or clip.language == "ns" else clip.language for clip in clips}
-    heard = {f"plain, beam {beam}": plainly(clips, model, beam, languages) for beam in (5, 1)}
-    heard["file"] = asyncio.run(from_files(clips, model, languages))
     with started({"VOXTRAL_MODEL__NAME": model}) as target:
-        heard["streamed"] = asyncio.run(streamed(clips, target, languages))
-    return heard
+        live = asyncio.run(streamed(clips, target, languages))
+    return {
+        "plain, beam 5": plainly(clips, model, 5, languages),
+        "plain, beam 1": plainly(clips, model, 1, languages),
+        "file": asyncio.run(from_files(clips, model, languages)),
+        "streamed": live,
+    }
 
 
 def main() -> None:

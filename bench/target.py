@@ -50,18 +50,17 @@ def running(url: str, pid: int | None = None, key: str | None = None) -> Target:
 @contextmanager
 def started(settings: Mapping[str, str]) -> Iterator[Target]:
     """Start this project's server with the configuration overrides of `settings`; stopped at the end."""
-    signal.signal(
-        signal.SIGTERM, signal.default_int_handler
-    )  # so that it is stopped, too, when this process is told to
     port = _free_port()
     environment = {**os.environ, **settings, "VOXTRAL_SERVER__PORT": str(port)}
     with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
+        previous = signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to stop, stop the server first
         process = subprocess.Popen(SERVE, cwd=ROOT, env=environment, stdout=said, stderr=subprocess.STDOUT)
         try:
             _await_ready(process, port, said)
             yield Target(f"ws://127.0.0.1:{port}/ws", process.pid)
         finally:
             _stop(process)
+            signal.signal(signal.SIGTERM, previous)
 
 
 def _free_port() -> int:
