@@ -1,4 +1,4 @@
-"""The example of docs/browser.md runs as it stands, in a page of another origin."""
+"""The examples of the documentation run as they stand."""
 
 from __future__ import annotations
 
@@ -22,6 +22,20 @@ def test_example_hears_the_microphone(browser: Any, server: Any, own_page: str, 
     browser.until(lambda: "John Dashwood had" in " ".join(heard(browser)))
     browser.until(lambda: not heard(browser)[-1].startswith("…"))
     assert heard(browser)[-1].endswith("in his power to do for them.")
+
+
+def test_example_of_the_readme_in_the_page(browser: Any, server: Any, root: Path) -> None:
+    (example,) = re.findall(r"```js\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)
+    browser.driver.get(f"http://127.0.0.1:{server.port}/")
+    browser.driver.execute_script(
+        f"""
+        window.heard = [];
+        console.log = (message) => heard.push(`${{message.type}} ${{message.text}}`);
+        (async () => {{ {example.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")} }})();
+        """
+    )
+    browser.until(lambda: heard(browser)[-1:] == ["closed undefined"])
+    assert "John Dashwood had" in " ".join(message for message in heard(browser) if message.startswith("final"))
 
 
 def heard(browser: Any) -> list[str]:
