@@ -4,9 +4,9 @@
     python -m bench.voxtral_step --size tiny      # what a step costs beyond its arithmetic
     python -m bench.voxtral_step --size 4b --device cuda --streams 1 8 32 64
 
-Rounds of all measurements follow one another, and the best of each is told: other work on the machine only adds. The
-time of transformers is the difference of a long and a short `generate` by the difference of their tokens. It serves
-streams one after the other, so that its time per token is that of one stream, however many there are.
+Both are timed from token to token at the same contexts, in rounds that follow one another; told is the best round's
+lower quartile, because other work on the machine only adds. transformers serves streams one after the other, so that
+its time per token is that of one stream, however many there are.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,6 @@ SIZES = {
     ),
 }
 N_DELAY = 6
-SHORT, LONG = 8, 40  # tokens that transformers generates
 
 
 def write_checkpoint(facts: ModelFacts, folder: Path, dtype: torch.dtype) -> None:
@@ -78,26 +78,36 @@ def stack_config(stack: StackFacts, model_type: str, facts: ModelFacts) -> dict[
     }
 
 
-def oracle_timer(folder: Path, dtype: torch.dtype) -> Callable[[], float]:
+def lower_quartile(times: list[float]) -> float:
+    """What a quarter of them stays below."""
+    return sorted(times)[len(times) // 4]
+
+
+def oracle_timer(folder: Path, dtype: torch.dtype, n_tokens: int) -> Callable[[], float]:
     """Seconds per token of transformers' `generate`."""
     import transformers
 
     library: Any = transformers.VoxtralRealtimeForConditionalGeneration
     model = library.from_pretrained(folder, dtype=dtype).eval()
     prompt = torch.tensor([[1] + [32] * (32 + N_DELAY)])
-    features = torch.randn(1, 128, (prompt.shape[1] + LONG) * 8).to(dtype)
+    features = torch.randn(1, 128, (prompt.shape[1] + n_tokens + 1) * 8).to(dtype)
     common = {"input_ids": prompt, "input_features": features, "num_delay_tokens": N_DELAY, "eos_token_id": None}
 
-    def generate(n_tokens: int) -> float:
-        started = time.perf_counter()
-        model.generate(**common, max_new_tokens=n_tokens, do_sample=False)
-        return time.perf_counter() - started
+    def run() -> float:
+        moments = list[float]()
 
-    return lambda: (generate(LONG) - generate(SHORT)) / (LONG - SHORT)
+        def note(ids: torch.Tensor, _scores: Any) -> torch.Tensor:
+            moments.append(time.perf_counter())
+            return torch.zeros(len(ids), dtype=torch.bool)
+
+        model.generate(**common, max_new_tokens=n_tokens + 1, do_sample=False, stopping_criteria=[note])
+        return lower_quartile([after - before for before, after in pairwise(moments)])
+
+    return run
 
 
 def step_timer(stepper: Stepper, n_streams: int, n_tokens: int) -> Callable[[], float]:
-    """Seconds per step of `n_streams` streams, the median of `n_tokens` steps after the prompt."""
+    """Seconds per step of `n_streams` streams, over `n_tokens` steps after the prompt."""
     generator = torch.Generator().manual_seed(0)
     windows = torch.randn(n_streams, 1, WINDOW_PER_TOKEN, generator=generator) / 10
 
@@ -109,7 +119,7 @@ def step_timer(stepper: Stepper, n_streams: int, n_tokens: int) -> Callable[[], 
             started = time.perf_counter()
             stepper.step(windows, [1] * n_streams)
             times.append(time.perf_counter() - started)
-        return sorted(times[-n_tokens:])[n_tokens // 2]
+        return lower_quartile(times[-n_tokens:])
 
     return run
 
@@ -131,7 +141,7 @@ def outside_timer(stepper: Stepper, n_streams: int, n_tokens: int) -> Callable[[
         stepper.advance = timed
         total = whole()
         stepper.advance = advance
-        return total - sorted(inside[-n_tokens:])[n_tokens // 2]
+        return total - lower_quartile(inside[-n_tokens:])
 
     return run
 
@@ -158,7 +168,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, float]:
     timers: dict[str, Callable[[], float]] = {}
     if options.size == "400m":
         write_checkpoint(SIZES["400m"], folder, getattr(torch, options.dtype))
-        timers["transformers, 1 stream"] = oracle_timer(folder, getattr(torch, options.dtype))
+        timers["transformers, 1 stream"] = oracle_timer(folder, getattr(torch, options.dtype), options.tokens)
     model, tekken = open_model(options, folder)
     stepper = Stepper(model, tekken, Sizes(max(options.streams), min(options.window, model.facts.decoder.window)))
     if options.compile:
