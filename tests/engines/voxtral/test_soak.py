@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from voxtral_streaming.audio.units import SAMPLE_RATE, Samples
+from voxtral_streaming.engines.voxtral.facts import SAMPLES_PER_TOKEN
 from voxtral_streaming.engines.voxtral.files import Checkpoint
 from voxtral_streaming.engines.voxtral.stepper import Stepper
 from voxtral_streaming.engines.voxtral.transcription import Kind, Request
@@ -52,9 +52,12 @@ def request(kind: Kind) -> Request:
 
 
 def test_four_hours_of_one_stream(open_stepper: OpenStepper, checkpoint: Checkpoint, clip: Samples, words: str) -> None:
-    """Flushed after every clip, as at a pause; the text of the last clip is that of the first."""
+    """Flushed after every clip, as at a pause; the text of the last clip is that of the first.
+
+    The clips are whole tokens apart, so that all of them sound the same to the model.
+    """
     worker, voice = Worker(open_stepper(1), "auto"), Voice(checkpoint.tekken, 6)
-    pause = np.zeros(SAMPLE_RATE, np.float32)
+    pause = np.zeros(SAMPLE_RATE - (len(clip) + SAMPLE_RATE) % SAMPLES_PER_TOKEN, np.float32)
     heard, before, texts = 0, 0, Counter[str]()
     serve(worker, Opened(voice))
     while heard < 4 * 3600 * SAMPLE_RATE:
@@ -65,8 +68,7 @@ def test_four_hours_of_one_stream(open_stepper: OpenStepper, checkpoint: Checkpo
         heard += len(clip) + len(pause)
         before = before or resident()
     assert resident() - before < FLAT
-    assert voice.text.strip().endswith(words)
-    assert texts[words] / texts.total() > 0.99
+    assert texts.keys() == {words}
 
 
 def test_a_thousand_joins_and_leaves(
@@ -98,6 +100,7 @@ def test_a_thousand_joins_and_leaves(
     assert resident() - before < FLAT
 
 
+@pytest.mark.filterwarnings("default")  # torch's compiler warns of itself
 def test_a_compiled_step_gives_the_same_tokens(
     open_stepper: OpenStepper, transcribe_alone: Any, oracle: Any, clip: Samples
 ) -> None:
@@ -106,5 +109,4 @@ def test_a_compiled_step_gives_the_same_tokens(
 
     stepper = open_stepper(2)
     assert accelerate(stepper) == "compiled"
-    with torch.inference_mode():
-        assert transcribe_alone(stepper, clip) == oracle(clip)
+    assert transcribe_alone(stepper, clip) == oracle(clip)
