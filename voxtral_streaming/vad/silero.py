@@ -9,7 +9,6 @@ state. Its first axis is time: one call takes many frames of one stream, never s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,8 +22,10 @@ from voxtral_streaming.vad.frames import FRAME, Frames, Probabilities, rms
 
 CONTEXT = 64  # samples before a frame that the network wants to see
 HIDDEN = 128  # width of the LSTM
-MAX_FRAMES = 64  # frames in one call: more are no faster, and the arena stays small
-QUIET_FRAMES = 32  # a second; shorter quiet is part of quiet speech, and the network must hear it
+SPAN = 32  # frames (1 s) after which a memory of nothing but noise is dampened; also the most in one call
+NEAR_SPEECH = 0.35  # a probability
+MEMORY = 30.0  # cell state, in any unit of the LSTM, after some seconds of noise
+QUIET = 32  # frames (1 s) below the floor that are still asked: shorter quiet is part of quiet speech
 
 PACKAGE = "faster_whisper"
 FILE = "assets/silero_vad_v6.onnx"
@@ -35,9 +36,13 @@ REMEDY = "install faster-whisper 1.2.1 again, or set `vad.detector: energy`"
 class SileroDetector:
     """The network's judgement of one stream.
 
-    Once the level has stayed below `silence_floor` (RMS) for `QUIET_FRAMES`, further frames below it
-    are silence without asking, and the network starts anew when the level is back: it then hears an
-    onset as soon as in a fresh stream.
+    Left alone with minutes of noise, the cell state of its LSTM grows into the hundreds, and the next onset
+    is heard up to a second late. So the stream is taken in spans of `SPAN` frames, and after each in which
+    nothing was near speech the cell state is scaled to `MEMORY`. (A fresh state is no remedy: it takes more
+    sounds for speech.)
+
+    Once the level has stayed below `silence_floor` (RMS) for `QUIET` frames, further frames below it are
+    silence without asking, and leave the network as it is.
 
     Raises `WeightsError` if the network's file is missing or altered.
     """
@@ -46,19 +51,22 @@ class SileroDetector:
         self._network = network()
         self._silence_floor = silence_floor
         self._n_quiet = 0  # frames below the floor, up to now
+        self._n_heard = 0  # frames of the span
+        self._is_idle = True  # nothing in the span was near speech
         self._context = np.zeros(CONTEXT, np.float32)
-        self._forget()
+        self._h = self._c = np.zeros((1, 1, HIDDEN), np.float32)
 
     def probabilities(self, frames: Frames) -> Probabilities:
         """How likely each of the next frames [n_frames, FRAME] is speech."""
         probabilities = np.zeros(len(frames), np.float32)
+        is_asked = self._count_quiet(rms(frames)) <= QUIET
         windows = self._windows(frames)
-        is_asked = self._count_quiet(rms(frames)) <= QUIET_FRAMES
-        for batch in batches(is_asked):
-            if is_asked[batch[0]]:
-                probabilities[batch] = self._ask(windows[batch])
-            else:
-                self._forget()
+        start = 0
+        while start < len(frames):
+            part = slice(start, start + SPAN - self._n_heard)  # what the span still lacks
+            probabilities[part][is_asked[part]] = self._ask(windows[part][is_asked[part]])
+            self._end_part(probabilities[part])
+            start = part.stop
         return probabilities
 
     def _count_quiet(self, levels: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -70,9 +78,6 @@ class SileroDetector:
         self._n_quiet = int(n_quiet[-1]) if len(levels) else self._n_quiet
         return n_quiet
 
-    def _forget(self) -> None:
-        self._h = self._c = np.zeros((1, 1, HIDDEN), np.float32)
-
     def _windows(self, frames: Frames) -> NDArray[np.float32]:
         """Each frame behind its context: [n_frames, FRAME] to [n_frames, CONTEXT + FRAME]."""
         samples = np.concatenate([self._context, frames.reshape(-1)])
@@ -81,17 +86,22 @@ class SileroDetector:
         return samples[starts[:, None] + np.arange(CONTEXT + FRAME)]
 
     def _ask(self, windows: NDArray[np.float32]) -> Probabilities:
+        if not len(windows):
+            return np.zeros(0, np.float32)
         probabilities: Probabilities
         inputs = {"input": windows, "h": self._h, "c": self._c}
         probabilities, self._h, self._c = self._network.run(None, inputs)
         return probabilities
 
-
-def batches(is_asked: NDArray[np.bool_]) -> Iterator[NDArray[np.int64]]:
-    """The frames [n_frames] in order, cut where asking begins or ends and after `MAX_FRAMES`: their numbers."""
-    edges = np.flatnonzero(np.diff(is_asked)) + 1
-    for run in np.split(np.arange(len(is_asked)), edges):
-        yield from (run[start : start + MAX_FRAMES] for start in range(0, len(run), MAX_FRAMES))
+    def _end_part(self, probabilities: Probabilities) -> None:
+        """Take note of the next frames of the span; at its end dampen the memory if it was idle."""
+        self._n_heard += len(probabilities)
+        self._is_idle &= bool((probabilities < NEAR_SPEECH).all())
+        if self._n_heard < SPAN:
+            return
+        if self._is_idle:
+            self._c = self._c * np.float32(MEMORY / max(MEMORY, float(np.abs(self._c).max())))
+        self._n_heard, self._is_idle = 0, True
 
 
 @cache
