@@ -15,6 +15,7 @@ def open_engine(config: Config) -> Engine:
 
 def explain(config: Config) -> str:
     """Which engine and device `open_engine` chooses, and why: a sentence."""
+    from voxtral_streaming.engines.whisper.device import explain_device
+
     asked = "asked for by model.engine" if config.model.engine == "whisper" else "the only engine of this version"
-    device = "cpu (asked for)" if config.model.device == "cpu" else config.model.device
-    return f"whisper, {asked}, with {config.model.name} on {device}"
+    return f"whisper, {asked}, with {config.model.name} on {explain_device(config.model.device)}"
