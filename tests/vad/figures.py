@@ -90,6 +90,7 @@ CONDITIONS: dict[str, Callable[[Samples], Samples]] = {
     "clean": quieter(0),
     "20 dB quieter": quieter(20),
     "30 dB quieter": quieter(30),
+    "40 dB quieter": quieter(40),
     "white 10 dB": noisy(white, 10),
     "white 5 dB": noisy(white, 5),
     "white 0 dB": noisy(white, 0),
