@@ -36,9 +36,9 @@ async def _listen(
     async with opening as sound, Transcriber(config) as transcriber:
         capabilities = transcriber.engine.capabilities
         check_options(transcriber.options(options), capabilities)
+        if sys.stderr.isatty():
+            sys.stderr.write(f"voxtral: listening ({capabilities.model}); Ctrl-C ends\n")
         with _stopped_by_signals(sound), open_captions(as_json=as_json) as captions:
-            if sys.stderr.isatty():
-                sys.stderr.write(f"voxtral: listening ({capabilities.model}); Ctrl-C ends\n")
             async with aclosing(transcriber.stream(_samples(sound), options=options)) as events:
                 async for event in events:
                     captions.show(event)

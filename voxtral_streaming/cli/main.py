@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from voxtral_streaming.cli.failures import told_in_a_line
+from voxtral_streaming.cli.failures import interrupted_at_once, told_in_a_line
 from voxtral_streaming.cli.settings import configured
 from voxtral_streaming.formats import Format
 
@@ -68,7 +68,8 @@ def serve(
 ) -> None:
     """Serve the page, the WebSocket and the HTTP interface."""
     settings = configured(config, host=host, port=port, model=model)
-    from voxtral_streaming.cli import serving
+    with interrupted_at_once():
+        from voxtral_streaming.cli import serving
 
     serving.run(settings)
 
@@ -87,8 +88,9 @@ def transcribe(
 ) -> None:
     """Transcribe recordings."""
     settings = configured(config, model=model)
-    from voxtral_streaming.cli import transcribing
-    from voxtral_streaming.engines.base import StreamOptions
+    with interrupted_at_once():
+        from voxtral_streaming.cli import transcribing
+        from voxtral_streaming.engines.base import StreamOptions
 
     options = StreamOptions(language=language, prompt=prompt)
     sys.exit(transcribing.run(settings, sources, form, options, output))
@@ -111,8 +113,9 @@ def listen(
     if source not in (None, "-"):
         raise typer.BadParameter("only - can be listened to; recordings are for `voxtral transcribe`")
     settings = configured(config, model=model)
-    from voxtral_streaming.cli import listening
-    from voxtral_streaming.engines.base import StreamOptions
+    with interrupted_at_once():
+        from voxtral_streaming.cli import listening
+        from voxtral_streaming.engines.base import StreamOptions
 
     options = StreamOptions(language=language, prompt=prompt)
     listening.run(settings, options, (rate, channels) if source else None, as_json=as_json)
@@ -126,9 +129,10 @@ def check(
 ) -> None:
     """Tell what is installed, which engine would run and why, and what is missing."""
     settings = configured(config, model=model)
-    from voxtral_streaming.cli import checking
+    with interrupted_at_once():
+        from voxtral_streaming.cli import checking
 
-    sys.exit(checking.run(settings, as_json=as_json))
+        sys.exit(checking.run(settings, as_json=as_json))
 
 
 @app.command(name="config")

@@ -54,25 +54,25 @@ def _sounddevice() -> Any:
 @asynccontextmanager
 async def open_microphone() -> AsyncIterator[Microphone]:
     """Record from the default device until the context is left. Raises `EngineUnavailable` with the remedy."""
-    device, sounddevice = default_device(), _sounddevice()
-    microphone, loop = Microphone(device.rate), asyncio.get_running_loop()
+    device, sounddevice, loop = default_device(), _sounddevice(), asyncio.get_running_loop()
+    with Microphone(device.rate) as microphone:
 
-    def capture(data: Any, n_frames: int, time: Any, status: Any) -> None:
-        """Called by PortAudio's own thread."""
-        loop.call_soon_threadsafe(microphone.take, bytes(data), bool(status.input_overflow))
+        def capture(data: Any, n_frames: int, time: Any, status: Any) -> None:
+            """Called by PortAudio's own thread."""
+            loop.call_soon_threadsafe(microphone.take, bytes(data), bool(status.input_overflow))
 
-    try:
-        stream = sounddevice.RawInputStream(
-            samplerate=device.rate,
-            blocksize=device.rate * BLOCK_MS // 1000,
-            channels=microphone.channels,
-            dtype="int16",
-            callback=capture,
-        )
-    except sounddevice.PortAudioError as error:
-        raise EngineUnavailable(f"{device.name} cannot be opened: {error}; {ALTERNATIVE}") from error
-    with stream, microphone:
-        yield microphone
+        try:
+            stream = sounddevice.RawInputStream(
+                samplerate=device.rate,
+                blocksize=device.rate * BLOCK_MS // 1000,
+                channels=microphone.channels,
+                dtype="int16",
+                callback=capture,
+            )
+        except sounddevice.PortAudioError as error:
+            raise EngineUnavailable(f"{device.name} cannot be opened: {error}; {ALTERNATIVE}") from error
+        with stream:
+            yield microphone
 
 
 class Microphone:

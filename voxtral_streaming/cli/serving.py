@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from voxtral_streaming.cli.memory import share_one_heap
-from voxtral_streaming.config import Config
+from voxtral_streaming.config import Config, ServerConfig
 from voxtral_streaming.engines import explain
 from voxtral_streaming.logs import set_up_logging
 from voxtral_streaming.server.run import serve
@@ -17,8 +17,13 @@ def run(config: Config) -> None:
     set_up_logging(config.logging)
 
     def announce() -> None:
-        host = f"[{config.server.host}]" if ":" in config.server.host else config.server.host
-        sys.stderr.write(f"voxtral: ready on http://{host}:{config.server.port} ({explain(config)})\n")
+        sys.stderr.write(f"voxtral: ready on {address(config.server)} ({explain(config)})\n")
         sys.stderr.flush()
 
     serve(config, on_ready=announce)
+
+
+def address(server: ServerConfig) -> str:
+    """Where the page is, as a browser wants it."""
+    host = f"[{server.host}]" if ":" in server.host else server.host
+    return f"http://{host}:{server.port}"

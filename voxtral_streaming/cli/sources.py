@@ -11,7 +11,7 @@ AUDIO_SUFFIXES = frozenset(
     {".aac", ".aif", ".aiff", ".au", ".flac", ".m4a", ".m4b", ".mka", ".mkv"}
     | {".mov", ".mp3", ".mp4", ".oga", ".ogg", ".opus", ".wav", ".webm"}
 )
-SHOWN = 60  # characters of a source in a message: a `data:` URI has millions
+SHOWN = 40  # characters of a `data:` URI in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Recording:
     name: PurePath  # of its transcript below the folder of all transcripts, with the recording's own suffix
 
     def __str__(self) -> str:
-        return self.source if len(self.source) <= SHOWN else f"{self.source[: SHOWN - 1]}…"
+        return f"{self.source[:SHOWN]}…" if self.source[:5].lower() == "data:" else self.source
 
 
 def recordings_of(source: str) -> list[Recording]:

@@ -59,11 +59,12 @@ async def _transcribe_all(
         for recording, target in work.items():
             content = piped if recording.source == STANDARD_INPUT else recording.source
             try:
-                with _progress(str(recording)) as on_progress:
+                with _progress(recording.name.name) as on_progress:
                     transcript = await transcriber.transcribe(content, options=options, on_progress=on_progress)
             except (AudioError, EngineFailed) as error:
                 n_failed += 1
-                complain(error.message if recording.source in error.message else f"{recording}: {error.message}")
+                name = "" if recording.source in error.message else f"{recording}: "
+                complain(f"{name}{error.message}", error)
             else:
                 write(render(transcript, form), target)
     return n_failed
