@@ -15,8 +15,7 @@ from typing import TypeAlias
 
 from voxtral_streaming.errors import WeightsError
 
-ModelFiles: TypeAlias = dict[str, bytes]
-"""File name → content, as CTranslate2 takes a model from memory."""
+WEIGHTS = "model.bin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +55,8 @@ class BuiltinModel:
     files: tuple[PackagedFile, ...]
 
     def read(self) -> ModelFiles:
-        """All files, each checked against its hash."""
-        return {file.name: file.read() for file in self.files}
+        """All files, each checked against its hash when it is read: the weights last, by who loads them."""
+        return {file.name: file if file.name == WEIGHTS else file.read() for file in self.files}
 
     def verify(self) -> list[str]:
         """What is wrong with the installed files; empty when all is well."""
@@ -130,6 +129,9 @@ _BUILTIN = (
         ),
     ),
 )
+
+ModelFiles: TypeAlias = dict[str, bytes | PackagedFile]
+"""File name → content, as CTranslate2 takes a model from memory; weights are read when it asks for them."""
 
 _MODEL_FILES = ("model.bin", "config.json", "tokenizer.json")
 
