@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import html
+import io
 import json
 import re
+from dataclasses import replace
+from itertools import pairwise
 from typing import Literal
 
+import av
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voxtral_streaming.captions import Cue, cues
 from voxtral_streaming.formats import render, to_dict
 from voxtral_streaming.transcript import Segment, Transcript, Word
 
@@ -96,3 +101,39 @@ def test_no_text_can_break_out_of_a_vtt_cue(text: str) -> None:
         assert timing == "00:00:00.000 --> 00:00:30.000"
         assert not re.search(r"[<>]", "".join(lines))
         assert "".join(html.unescape("".join(lines)).split()) == "".join(text.split())
+
+
+letters = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=12)
+words = st.lists(letters | st.sampled_from(["-->", "<v", "&amp;", "WEBVTT", "NOTE", "7", "{y}"]), max_size=30)
+
+
+@st.composite
+def transcripts(draw: st.DrawFn) -> Transcript:
+    """Segments that follow each other, within ten days, with words of any length and without."""
+    edges = sorted(draw(st.lists(st.integers(0, 10**9).map(lambda ms: ms / 1000), max_size=6)))
+    segments: list[Segment] = []
+    for start, end in pairwise(edges):
+        texts = draw(words)
+        timed = [Word(text, start + (end - start) * n / len(texts), end, 1.0) for n, text in enumerate(texts)]
+        segments.append(Segment(len(segments), start, end, " ".join(texts), tuple(draw(st.sampled_from([timed, []])))))
+    return Transcript(" ".join(segment.text for segment in segments), tuple(segments), None, 10.0**6)
+
+
+def read_by_ffmpeg(captions: str, format_: str) -> list[Cue]:
+    """The cues as FFmpeg finds them, whose code most players use."""
+    with av.open(io.BytesIO(captions.encode()), format=format_) as container:
+        found = [(packet.pts, packet.duration, bytes(packet).decode()) for packet in container.demux() if packet.size]
+    return [
+        Cue(start, start + (length or 0), tuple(text.split("\n"))) for start, length, text in found if start is not None
+    ]
+
+
+@given(transcripts())
+def test_players_find_the_cues_of_srt(transcript: Transcript) -> None:
+    assert read_by_ffmpeg(render(transcript, "srt"), "srt") == cues(transcript)
+
+
+@given(transcripts())
+def test_players_find_the_cues_of_vtt(transcript: Transcript) -> None:
+    found = read_by_ffmpeg(render(transcript, "vtt"), "webvtt")
+    assert [replace(cue, lines=tuple(map(html.unescape, cue.lines))) for cue in found] == cues(transcript)
