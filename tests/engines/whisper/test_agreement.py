@@ -15,23 +15,23 @@ def test_case_and_punctuation_do_not_count() -> None:
 
 def test_two_hypotheses_agree_but_for_their_last_common_word() -> None:
     agreement = LocalAgreement()
-    assert agreement.update([" the", " best", " oft"]) == ([], [" the", " best", " oft"])
-    assert agreement.update([" the", " best", " of", " times"]) == ([" the"], [" best", " of", " times"])
-    assert agreement.update([" the", " best", " of", " times."]) == ([" the", " best", " of"], [" times."])
+    assert agreement.update([" the", " best", " oft"], 1) == ([], [" the", " best", " oft"])
+    assert agreement.update([" the", " best", " of", " times"], 2) == ([" the"], [" best", " of", " times"])
+    assert agreement.update([" the", " best", " of", " times."], 3) == ([" the", " best", " of"], [" times."])
 
 
 def test_a_word_that_vanishes_later_stays_promised_and_nothing_is_shown_twice() -> None:
     agreement = LocalAgreement()
-    agreement.update([" and", " so", " he", " went"])
-    agreement.update([" and", " so", " he", " went"])
-    assert agreement.update([" so", " he", " went", " home"]) == ([" and", " so", " he"], [" went", " home"])
+    agreement.update([" and", " so", " he", " went"], 1)
+    agreement.update([" and", " so", " he", " went"], 2)
+    assert agreement.update([" so", " he", " went", " home"], 3) == ([" and", " so", " he"], [" went", " home"])
 
 
 @given(st.lists(words, max_size=6))
 def test_stable_text_only_grows(hypotheses: list[list[str]]) -> None:
     agreement, before = LocalAgreement(), list[str]()
-    for hypothesis in hypotheses:
-        stable, _ = agreement.update(hypothesis)
+    for heard, hypothesis in enumerate(hypotheses, start=1):
+        stable, _ = agreement.update(hypothesis, heard)
         assert stable[: len(before)] == before
         before = stable
 
@@ -46,6 +46,12 @@ def test_what_is_covered_is_a_prefix_at_the_smallest_edit_distance(promised: lis
 @given(words)
 def test_a_hypothesis_heard_twice_is_shown_whole(hypothesis: list[str]) -> None:
     agreement = LocalAgreement()
-    agreement.update(hypothesis)
-    stable, tentative = agreement.update(hypothesis)
+    agreement.update(hypothesis, 1)
+    stable, tentative = agreement.update(hypothesis, 2)
     assert stable + tentative == hypothesis
+
+
+def test_two_hypotheses_of_the_same_audio_are_no_agreement() -> None:
+    agreement = LocalAgreement()
+    agreement.update([" to", " be", " or"], 1)
+    assert agreement.update([" to", " be", " oar"], 1) == ([], [" to", " be", " oar"])

@@ -51,15 +51,17 @@ class LocalAgreement:
 
     def __init__(self) -> None:
         self._previous: Sequence[str] = ()
+        self._heard = 0  # samples that it was made from
         self._stable: list[str] = []
 
-    def update(self, words: Sequence[str]) -> tuple[list[str], list[str]]:
+    def update(self, words: Sequence[str], heard: int) -> tuple[list[str], list[str]]:
         """Take the words of the next hypothesis; return those that are stable and those that are not.
 
+        `heard`: how many samples it was made from; what was made from the same ones is no second opinion.
         Words keep the space before them (`" word"`), so that joining them gives the text.
         """
-        agreed = n_agreeing(self._previous, words) - 1
+        agreed = n_agreeing(self._previous, words) - 1 if heard > self._heard else 0
         if n_agreeing(self._stable, words) == len(self._stable) < agreed:
             self._stable.extend(words[len(self._stable) : agreed])
-        self._previous = tuple(words)
+        self._previous, self._heard = tuple(words), heard
         return list(self._stable), list(words[covered(self._stable, words) :])

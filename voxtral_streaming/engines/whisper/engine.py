@@ -12,7 +12,7 @@ from voxtral_streaming.audio.units import SAMPLE_RATE, samples_from_ms
 from voxtral_streaming.config import ModelConfig, StreamingConfig
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
 from voxtral_streaming.engines.whisper.model import Whisper
-from voxtral_streaming.engines.whisper.recognition import finalise_batch, recognise_batch
+from voxtral_streaming.engines.whisper.recognition import FINAL_BEAM, finalise_batch, recognise_batch
 from voxtral_streaming.engines.whisper.scheduler import Kind, Scheduler, partial_interval
 from voxtral_streaming.engines.whisper.stream import Completion, Recognition, WhisperStream
 from voxtral_streaming.engines.whisper.weights import read_model
@@ -22,7 +22,7 @@ from voxtral_streaming.errors import EngineFailed, UnsupportedOption
 log = logging.getLogger(__name__)
 
 MAX_BATCH = 8  # jobs decoded together: beyond it a step costs nearly in proportion
-MAX_BATCH_FRAMES = 4800  # of windows decoded together: the decoder keeps 12 kB of keys and values for each (base)
+MAX_BATCH_FRAMES = 4800  # of windows decoded together: the decoder keeps 12 kB for each (base), and that for a beam
 FIRST_COST_S = 0.1  # what a partial costs a worker, until one was measured
 COST_MEMORY = 0.9  # weight of the past in the running mean of that cost
 
@@ -173,7 +173,9 @@ class WhisperEngine:
 
 def _most(first: Recognition | Completion) -> int:
     """How many jobs may share a batch with `first`, itself included."""
-    return min(MAX_BATCH, MAX_BATCH_FRAMES // first.window)
+    is_final = isinstance(first, Completion) or first.is_final
+    n_frames = first.window * (FINAL_BEAM if is_final else 1)
+    return max(1, min(MAX_BATCH, MAX_BATCH_FRAMES // n_frames))
 
 
 def _fits(first: Recognition | Completion, other: Recognition | Completion) -> bool:

@@ -162,7 +162,7 @@ class WhisperStream:
         self._whole = self._completion = None
 
     def _agreed(self, result: Result) -> Hypothesis:
-        stable, tentative = self._agreement.update(result.decoded.words)
+        stable, tentative = self._agreement.update(result.decoded.words, len(result.request.samples))
         self._hypothesis = Hypothesis("".join(stable).lstrip(), "".join(tentative), (), result.decoded.language)
         return self._hypothesis
 
