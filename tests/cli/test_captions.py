@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import sys
+from typing import Any
 
 import pytest
 
@@ -14,7 +14,7 @@ from voxtral_streaming.transcript import Event, Final, Flushed, Partial, SpeechS
 
 EVENTS: tuple[Event, ...] = (
     SpeechStarted(0, 1600),
-    Partial(0, 8000, "Là-bas, ", "[bold]lo"),
+    Partial(0, 8000, " Là-bas, ", "[bold]lo"),
     SpeechStopped(0, 16000),
     Final(0, 1600, 24000, "Là-bas, [bold]lower.", (Word("Là-bas,", 0.1, 0.5, 0.75),), "fr"),
     Final(1, 32000, 40000, ""),
@@ -42,7 +42,7 @@ def test_json_is_that_of_the_websocket(capsys: pytest.CaptureFixture[str]) -> No
             "utterance": 0,
             "at": 8000,
             "seconds": 0.5,
-            "stable": "Là-bas, ",
+            "stable": " Là-bas, ",
             "tentative": "[bold]lo",
         },
         {"type": "speech_stopped", "utterance": 0, "at": 16000, "seconds": 1.0},
@@ -71,14 +71,16 @@ def test_json_is_that_of_the_websocket(capsys: pytest.CaptureFixture[str]) -> No
     ]
 
 
-def test_on_a_terminal_the_partial_is_rewritten_until_it_is_final(monkeypatch: pytest.MonkeyPatch) -> None:
-    ours, theirs = pty.openpty()
+def test_on_a_terminal_the_partial_is_rewritten_until_it_is_final(
+    terminal: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TERM", "xterm")
-    with os.fdopen(theirs, "w", encoding="utf-8") as terminal, monkeypatch.context() as here:
-        here.setattr(sys, "stdout", terminal)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    with os.fdopen(terminal.end, "w", encoding="utf-8", closefd=False) as output, monkeypatch.context() as here:
+        here.setattr(sys, "stdout", output)
         show()
-    shown = os.read(ours, 65536).decode()
-    os.close(ours)
+    shown = terminal.screen()
+    assert " Là" not in shown
     partial, final = shown.index("Là-bas, \x1b[90m[bold]lo"), shown.index("Là-bas, [bold]lower.\r\n")
     assert partial < shown.index("\x1b[2K", partial) < final  # its line was erased
     assert shown.count("lower.") == 1

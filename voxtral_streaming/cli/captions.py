@@ -84,7 +84,9 @@ class TerminalCaptions:
         """Print finals, rewrite partials."""
         match event:
             case Partial():
-                self._live.update(Text.assemble(event.stable, (event.tentative, "bright_black")), refresh=True)
+                stable = event.stable.lstrip()
+                tentative = event.tentative if stable else event.tentative.lstrip()
+                self._live.update(Text.assemble(stable, (tentative, "bright_black")), refresh=True)
             case Final():
                 self._live.update(Text(), refresh=True)
                 if event.text:
