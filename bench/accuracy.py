@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from bench import whisper
@@ -24,6 +23,7 @@ from bench.client import play
 from bench.clips import SHARED_SPEECH, Clip, read_manifest
 from bench.dialects import DIALECTS, SessionOptions
 from bench.dialects.base import Committed
+from bench.report.terminal import console
 from bench.schedule import TAIL_S, Schedule
 from bench.target import Target, started
 from bench.words import WordErrors, compare, normalise
@@ -156,7 +156,7 @@ def main() -> None:
     options = parser.parse_args()
     clips = read_manifest(options.clips)
     heard = measure(clips, options.model, options.detect)
-    Console().print(table(clips, heard))
+    console().print(table(clips, heard))
     if options.json:
         texts = {method: {clip.name: text for clip, text in found.items()} for method, found in heard.items()}
         options.json.write_text(json.dumps(texts, indent=1, ensure_ascii=False), encoding="utf-8")

@@ -26,6 +26,7 @@ from rich.table import Table
 
 from bench import whisper
 from bench.clips import SHARED_SPEECH, Clip, choose, read_manifest
+from bench.report.terminal import console
 from bench.words import WordErrors, compare, normalise
 from voxtral_streaming import Transcriber
 from voxtral_streaming.audio.units import SAMPLE_RATE, samples_from_seconds, seconds
@@ -123,7 +124,7 @@ def table(title: str, duration: float, runs: dict[str, Runs]) -> Table:
     return shown
 
 
-async def measure(options: argparse.Namespace, console: Console) -> None:
+async def measure(options: argparse.Namespace, out: Console) -> None:
     """Race over the clips one by one, and over one long recording."""
     clips = choose(read_manifest(options.clips), ["en", "fr", "es", "it"], ["real"])
     english = [clip for clip in clips if clip.language == "en"]
@@ -137,7 +138,7 @@ async def measure(options: argparse.Namespace, console: Console) -> None:
             long = long_recording(english, Path(folder), options.long)
             for title, chosen in (("one long recording", [long]), ("clips one by one", clips)):
                 duration = sum(seconds(len(clip.samples)) for clip in chosen)
-                console.print(table(title, duration, await race(ways, chosen, options.repeats)))
+                out.print(table(title, duration, await race(ways, chosen, options.repeats)))
 
 
 def main() -> None:
@@ -150,7 +151,7 @@ def main() -> None:
     parser.add_argument("--words", action="store_true", help="ask both for the times of words")
     parser.add_argument("--long", type=float, default=LONG_S, help="seconds of the long recording, about")
     parser.add_argument("--clips", type=Path, default=SHARED_SPEECH, help="folder with a manifest.tsv")
-    asyncio.run(measure(parser.parse_args(), Console()))
+    asyncio.run(measure(parser.parse_args(), console()))
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ try:
     from bench.load import TRUTH_CACHE, plan, target
     from bench.machine import describe
     from bench.record import Distribution, Level
+    from bench.report.terminal import console
     from bench.target import ServerStartError
     from bench.throughput import ThroughputError, real_time_factor
     from bench.truth import locate_all
@@ -100,13 +101,13 @@ def _percentiles(values: Distribution) -> dict[str, float | None]:
     }
 
 
-def show(console: Console, figures: dict[str, Any]) -> None:
+def show(out: Console, figures: dict[str, Any]) -> None:
     """Print the figures as tables."""
     table = Table("seconds", *(f"p{percent}" for percent in PERCENTILES), "n")
     for name, (label, _) in LATENCIES.items():
         seen = figures[name]
         table.add_row(label, *(_number(seen[f"p{percent}"]) for percent in PERCENTILES), str(seen["n"]))
-    console.print(table)
+    out.print(table)
     for label, value in (
         ("streams", str(figures["streams"])),
         ("real-time factor, one stream, unpaced", _number(figures["real_time_factor"], 3)),
@@ -115,7 +116,7 @@ def show(console: Console, figures: dict[str, Any]) -> None:
         ("server memory at most, MB", _number(figures["peak_memory_mb"], 0)),
         ("word error rate of the finals, %", _number(100 * figures["word_error_rate"], 1)),
     ):
-        console.print(f"{label:<42} {value}", highlight=False)
+        out.print(f"{label:<42} {value}", highlight=False)
 
 
 def _number(value: float | None, digits: int = 2) -> str:
@@ -131,7 +132,7 @@ def main() -> int:
     except (ServerStartError, ThroughputError) as error:
         sys.exit(str(error))
     figures = report(level, factor)
-    show(Console(), figures)
+    show(console(), figures)
     for failure in level.failures:
         print(f"a stream failed: {failure}", file=sys.stderr)
     if options.json:

@@ -8,14 +8,21 @@ from rich.table import Table
 from bench.record import Distribution, Level
 
 PERCENTILES = (50, 90, 95, 99)
+WIDTH = 150
+
+
+def console() -> Console:
+    """Where tables are printed: as wide as the terminal, and wide enough for them where there is none."""
+    found = Console()
+    return found if found.is_terminal else Console(width=WIDTH)
 
 
 def show(level: Level) -> None:
     """Print the latencies, the cost and the counts of a level."""
-    console = Console()
-    console.print(latency_table(level))
+    out = console()
+    out.print(latency_table(level))
     for line in summary(level):
-        console.print(line, highlight=False, soft_wrap=True)
+        out.print(line, highlight=False, soft_wrap=True)
 
 
 def latency_table(level: Level) -> Table:
