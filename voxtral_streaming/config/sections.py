@@ -139,8 +139,8 @@ class VadConfig(Section):
     """`silero` (neural, right in noise) or `energy` (a level, for tiny machines in quiet rooms)."""
     speech_probability: float = Field(default=0.5, gt=0.0, lt=1.0)
     """Probability at and above which `silero` calls a frame speech; silence begins 0.15 below it."""
-    silence_floor: float = Field(default=0.0005, ge=0.0, le=0.01)
-    """RMS level under which a frame is silence without asking the neural detector."""
+    silence_floor: float = Field(default=0.0001, ge=0.0, le=0.01)
+    """RMS level below which, after a second, frames are silence without asking the neural detector."""
     min_voice_duration_ms: Milliseconds = 100
     """Speech must last so long to start an utterance."""
     min_silence_duration_ms: Milliseconds = 200
@@ -176,7 +176,7 @@ class StreamingConfig(Section):
     pause_ms: Milliseconds = 96
     """Silence after which the whole utterance is recognised at once, in case it is over."""
     max_utterance_s: float = Field(default=14.0, ge=2.0, le=28.0)
-    """A longer utterance is cut at its quietest place."""
+    """A longer utterance is cut at the clearest gap between words."""
     partial_interval_ms: Milliseconds = 300
     """New audio between two partials, at least; under load they become rarer."""
     max_backlog_s: float = Field(default=10.0, gt=0, le=600)

@@ -110,6 +110,11 @@ class WhisperEngine:
         """A stream was closed."""
         self._streams.discard(stream)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether jobs wait for their turn."""
+        return len(self._scheduler) > 0
+
     def partial_interval(self) -> int:
         """Samples of new audio between two partials of a stream, at the load of this moment."""
         return partial_interval(

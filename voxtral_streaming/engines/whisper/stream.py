@@ -99,7 +99,8 @@ class WhisperStream:
             return self._hypothesis
         self._n_heard = self._n_samples
         if self._whole is None:
-            return self._agreed(await self._recognised(Kind.FLUSH, is_final=False))
+            kind = Kind.PARTIAL if self._engine.is_busy else Kind.FLUSH  # most lulls end before the utterance does
+            return self._agreed(await self._recognised(kind, is_final=False))
         return self._agreed((await self._completed(Kind.FLUSH))[0])
 
     async def finish(self) -> Hypothesis:
@@ -125,6 +126,7 @@ class WhisperStream:
             self._whole = Recognition(kind, self, is_final)
             self._engine.submit(self._whole)
         self._whole.kind = min(self._whole.kind, kind)
+        self._whole.is_final |= is_final and not self._whole.future.running()
         return await self._shared(self._whole.future)
 
     async def _completed(self, kind: Kind) -> tuple[Result, list[Word]]:
