@@ -78,6 +78,21 @@ async def test_speech_that_overtakes_a_flush_gets_its_answer_all_the_same(
     assert "power to do for them" in (await stream.finish()).text
 
 
+async def test_speech_that_overtakes_what_would_be_final_is_in_the_final(
+    engine: WhisperEngine, clips: list[Samples]
+) -> None:
+    stream = engine.open(ENGLISH, 0)
+    stream.feed(clips[0][:40_000])
+    draft = asyncio.create_task(stream.flush())
+    await asyncio.sleep(0)
+    final = asyncio.create_task(stream.flush())  # waits for the draft
+    await asyncio.sleep(0.03)  # the draft is being decoded
+    stream.feed(clips[0][40_000:])
+    assert (await draft).text
+    assert (await final).text
+    assert "power to do for them" in (await stream.finish()).text
+
+
 async def test_an_empty_stream_has_no_text(engine: WhisperEngine) -> None:
     stream = engine.open(StreamOptions(), 0)
     stream.feed(np.zeros(0, np.float32))

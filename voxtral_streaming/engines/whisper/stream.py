@@ -133,6 +133,8 @@ class WhisperStream:
         """The final result of all that was fed, asked for once."""
         if self._completion is None:
             result = await self._recognised(kind, is_final=True)
+            if len(result.request.samples) < self._n_samples:
+                return result, []  # more was fed meanwhile: nothing to complete
             self._completion = Completion(kind, result, self._options.words)
             self._engine.submit(self._completion)
         self._completion.kind = min(self._completion.kind, kind)
