@@ -82,7 +82,7 @@ class ModelConfig(Section):
     """`whisper-base` and `whisper-tiny.en` are built in; else a folder or a hub name."""
     device: Device
     """`auto` takes a GPU where there is one that the engine can use."""
-    engine: Literal["auto", "whisper"] = "auto"
+    engine: Literal["auto", "whisper", "voxtral_realtime"] = "auto"
     """`auto` chooses by the model's files."""
     compute_type: Literal["int8", "float32"] = "int8"
     """Arithmetic of the built-in engine."""
@@ -92,6 +92,8 @@ class ModelConfig(Section):
     """Language to expect where a client names none; unset: detect it."""
     torch_dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
     """Arithmetic of the Voxtral engines."""
+    voxtral_int8: bool = False
+    """Keep the weights of the layers in 8 bits, a scale per output, for small cards (Voxtral engines)."""
     max_memory_per_gpu: MemorySize = "16GB"
     """What the Voxtral engines may take of a GPU; decides how many streams are admitted."""
     use_cache: bool = True

@@ -51,8 +51,10 @@ def _is_api_key(value: SecretStr) -> bool:
 
 
 def _is_model(name: str) -> bool:
+    if any(Path(name).expanduser().joinpath(file).is_file() for file in ("config.json", "params.json")):
+        return True
     if name.startswith((".", "~")) or Path(name).is_absolute():
-        return any(Path(name).expanduser().joinpath(file).is_file() for file in ("config.json", "params.json"))
+        return False
     return name in BUILT_IN_MODELS or re.fullmatch(r"[\w-][\w.-]{0,95}/[\w-][\w.-]{0,95}", name, re.ASCII) is not None
 
 
@@ -81,8 +83,7 @@ ModelName = Annotated[
     str,
     Rule(
         _is_model,
-        "`whisper-base`, `whisper-tiny.en`, a hub name `owner/name`, "
-        "or a folder (`/…`, `./…`, `~/…`) with a `config.json` or `params.json`",
+        "`whisper-base`, `whisper-tiny.en`, a hub name `owner/name`, or a folder with a `config.json` or `params.json`",
     ),
 ]
 Device = Annotated[str, Rule(_like(r"auto|cpu|cuda(:[0-9]{1,3})?"), "`auto`, `cpu`, `cuda` or `cuda:N`")]

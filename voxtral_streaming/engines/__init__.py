@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from voxtral_streaming.config import Config
+from typing import Literal
+
+from voxtral_streaming.config import BUILT_IN_MODELS, Config, ModelConfig
 from voxtral_streaming.engines.base import Engine
+from voxtral_streaming.errors import WeightsError
 
 
 def open_engine(config: Config) -> Engine:
-    """The engine that the configuration asks for, not yet started."""
+    """The engine that the configuration asks for, not yet started.
+
+    Raises `EngineUnavailable` where the extra that it needs is not installed.
+    """
+    if _choose(config.model)[0] == "voxtral_realtime":
+        from voxtral_streaming.engines.voxtral.opening import open_realtime
+
+        return open_realtime(config.model, config.streaming)
     from voxtral_streaming.engines.whisper.engine import WhisperEngine
 
     return WhisperEngine(config.model, config.streaming)
@@ -15,7 +25,37 @@ def open_engine(config: Config) -> Engine:
 
 def explain(config: Config) -> str:
     """Which engine and device `open_engine` chooses, and why: a sentence."""
-    from voxtral_streaming.engines.whisper.device import explain_device
+    model = config.model
+    engine, why = _choose(model)
+    if engine == "voxtral_realtime":
+        from voxtral_streaming.engines.voxtral import opening
 
-    asked = "asked for by model.engine" if config.model.engine == "whisper" else "the only engine of this version"
-    return f"whisper, {asked}, with {config.model.name} on {explain_device(config.model.device)}"
+        device = opening.explain_device(model)
+    else:
+        from voxtral_streaming.engines.whisper.device import explain_device
+
+        device = explain_device(model.device)
+    return f"{engine}, {why}, with {model.name} on {device}"
+
+
+def _choose(model: ModelConfig) -> tuple[Literal["whisper", "voxtral_realtime"], str]:
+    """The engine, and why."""
+    if model.engine != "auto":
+        return model.engine, "asked for by model.engine"
+    if _is_realtime(model):
+        return "voxtral_realtime", "as the files of the model are Voxtral Realtime's"
+    is_built_in = model.name in BUILT_IN_MODELS
+    return "whisper", "as the model is built in" if is_built_in else "as no Voxtral Realtime has that name here"
+
+
+def _is_realtime(model: ModelConfig) -> bool:
+    """Whether the model is here, and a Voxtral Realtime. Raises `WeightsError` for a broken description."""
+    from voxtral_streaming.engines.voxtral.files import is_realtime, locate
+
+    if model.name in BUILT_IN_MODELS:
+        return False
+    try:
+        folder = locate(model.name, model.revision)
+    except WeightsError:  # it is not here, which whisper says, with what it would have taken
+        return False
+    return is_realtime(folder)

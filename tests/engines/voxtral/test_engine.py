@@ -25,14 +25,14 @@ BLOCK = 1600
 
 @pytest.fixture
 def make(tiny: Path) -> Callable[..., VoxtralRealtimeEngine]:
-    def make(int8: bool = False, **options: Any) -> VoxtralRealtimeEngine:
+    def make(**options: Any) -> VoxtralRealtimeEngine:
         defaults: dict[str, Any] = {
             "name": str(tiny),
             "device": "cpu",
             "torch_dtype": "float32",
             "use_torch_compile": False,
         }
-        return VoxtralRealtimeEngine(ModelConfig(**(defaults | options)), StreamingConfig(), int8=int8)
+        return VoxtralRealtimeEngine(ModelConfig(**(defaults | options)), StreamingConfig())
 
     return make
 
@@ -76,7 +76,7 @@ async def test_a_recording_comes_out_exact_at_any_block_size(running: Open, clip
 async def test_every_arithmetic_hears_the_words(
     running: Open, clip: Samples, words: str, dtype: str, int8: bool
 ) -> None:
-    async with running(torch_dtype=dtype, int8=int8) as engine:
+    async with running(torch_dtype=dtype, voxtral_int8=int8) as engine:
         assert await finals(engine, [clip]) == words
 
 

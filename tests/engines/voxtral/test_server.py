@@ -16,7 +16,6 @@ import websockets
 
 from voxtral_streaming.audio.units import SAMPLE_RATE, Samples
 from voxtral_streaming.config import Config
-from voxtral_streaming.engines.voxtral.engine import VoxtralRealtimeEngine
 from voxtral_streaming.server.app import create_app, lifespan
 from voxtral_streaming.server.run import Server
 from voxtral_streaming.transcriber import Transcriber
@@ -26,9 +25,8 @@ FRAME = 3200  # bytes: 100 ms
 
 @asynccontextmanager
 async def serving(config: Config) -> AsyncIterator[str]:
-    """The address of a server with the engine behind it."""
-    engine = VoxtralRealtimeEngine(config.model, config.streaming)
-    app = create_app(config, Transcriber(config, engine=engine))
+    """The address of a server with the engine behind it that the files of the model choose."""
+    app = create_app(config, Transcriber(config))
     server = Server(app, config.server)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         async with lifespan(app):
@@ -61,6 +59,7 @@ async def test_spoken_words_come_out_exact(tiny: Path, clip: Samples, words: str
     async with serving(config) as address:
         heard = await asyncio.gather(*(listen(address, pcm) for _ in range(n_clients)))
     for messages in heard:
+        assert messages[0]["engine"]["name"] == "voxtral_realtime"
         assert " ".join(one["text"] for one in messages if one["type"] == "final") == words
         partials = [one["stable"] for one in messages if one["type"] == "partial"]
         assert partials == sorted(partials, key=len)

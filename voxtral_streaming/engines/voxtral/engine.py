@@ -33,12 +33,11 @@ ENDLESS_S = 86_400.0  # where the decoder's whole window fits, no utterance is t
 
 
 class VoxtralRealtimeEngine:
-    """Implements `Engine`. `int8`: keep the weights of the layers in 8 bits, for small cards."""
+    """Implements `Engine`."""
 
-    def __init__(self, model: ModelConfig, streaming: StreamingConfig, *, int8: bool = False) -> None:
+    def __init__(self, model: ModelConfig, streaming: StreamingConfig) -> None:
         self._config = model
         self._longest_s = streaming.max_utterance_s
-        self._int8 = int8
         self._checkpoint: Checkpoint | None = None
         self._sizes = Sizes(0, 0)
         self._worker: Worker | None = None
@@ -82,13 +81,13 @@ class VoxtralRealtimeEngine:
             checkpoint.facts,
             checkpoint.tekken,
             itemsize=dtype.itemsize,
-            weight_bytes=weight_bytes(checkpoint.facts, dtype.itemsize, int8=self._int8),
+            weight_bytes=weight_bytes(checkpoint.facts, dtype.itemsize, int8=config.voxtral_int8),
             limit_bytes=min(memory_bytes(config.max_memory_per_gpu), _free_bytes(device)),
             longest_s=self._longest_s,
         )
         log.info("%s: %d streams at once, %d tokens each", config.name, *self._sizes)
-        model = load_model(checkpoint, dtype, torch.device("cpu") if self._int8 else device)
-        if self._int8:
+        model = load_model(checkpoint, dtype, torch.device("cpu") if config.voxtral_int8 else device)
+        if config.voxtral_int8:
             quantize(model)
             model.to(device)
         else:

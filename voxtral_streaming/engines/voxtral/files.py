@@ -31,8 +31,9 @@ def locate(name: str, revision: str | None = None, environ: Mapping[str, str] = 
 
     Nothing is downloaded. Without a `revision` the cache's `main` is taken.
     """
-    if Path(name).is_dir():
-        return Path(name)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
     repository = _hub_cache(environ) / f"models--{name.replace('/', '--')}"
     if revision is None:
         pointer = repository / "refs" / "main"

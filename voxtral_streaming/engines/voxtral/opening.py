@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from voxtral_streaming.config import ModelConfig, StreamingConfig
 from voxtral_streaming.engines.base import Engine
 from voxtral_streaming.errors import EngineUnavailable
@@ -11,11 +14,26 @@ EXTRA = ("torch", "safetensors")
 
 def open_realtime(model: ModelConfig, streaming: StreamingConfig) -> Engine:
     """The engine, not yet started. Raises `EngineUnavailable` where the `voxtral` extra is not installed."""
-    try:
+    with _needing_extra(model.name):
         from voxtral_streaming.engines.voxtral.engine import VoxtralRealtimeEngine
+    return VoxtralRealtimeEngine(model, streaming)
+
+
+def explain_device(model: ModelConfig) -> str:
+    """The device that the engine takes, and why. Raises `EngineUnavailable` where torch is needed to tell."""
+    if model.device != "auto":
+        return f"{model.device} (asked for)"
+    with _needing_extra(model.name):
+        import torch
+    return "cuda (auto: it can be used here)" if torch.cuda.is_available() else "cpu (auto: torch finds no CUDA device)"
+
+
+@contextmanager
+def _needing_extra(name: str) -> Iterator[None]:
+    try:
+        yield
     except ModuleNotFoundError as error:
         if error.name not in EXTRA:
             raise
         needs = "pip install 'voxtral-streaming[voxtral]'"
-        raise EngineUnavailable(f"{model.name} needs {error.name}, which is not installed: {needs}") from error
-    return VoxtralRealtimeEngine(model, streaming)
+        raise EngineUnavailable(f"{name} needs {error.name}, which is not installed: {needs}") from error
