@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -174,15 +174,21 @@ async def test_without_partials_only_finals_are_told() -> None:
     assert not any(isinstance(event, Partial) for event in told)
 
 
-async def test_utterances_within_the_backlog_are_recognised_at_the_same_time() -> None:
-    engine = EchoEngine(permits=asyncio.Semaphore(0))
+@pytest.mark.parametrize(
+    ("language", "capabilities"), [("en", CAPABILITIES), (None, replace(CAPABILITIES, tells_language=False))]
+)
+async def test_utterances_within_the_backlog_are_recognised_at_the_same_time(
+    language: str | None, capabilities: Capabilities
+) -> None:
+    """Nobody waits for a language that is known, or that the engine never tells."""
+    engine = EchoEngine(permits=asyncio.Semaphore(0), capabilities=capabilities)
 
     def permit(n: int) -> None:
         for _ in range(n):
             engine.permits.release()
 
     asyncio.get_running_loop().call_later(0.05, permit, 20)
-    told = await events(blocks(*[[1, 2, 0]] * 20), engine, StreamOptions(language="en"), backlog=10)
+    told = await events(blocks(*[[1, 2, 0]] * 20), engine, StreamOptions(language=language), backlog=10)
     assert len(finals(told)) == 20
     assert engine.most_finishing == 6  # 2 samples each; one more than fits, then the audio waits
 

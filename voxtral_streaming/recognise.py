@@ -104,7 +104,8 @@ class _Listener:
         await self._wait_while(lambda: sum(one.n_unfinished for one in self._utterances) > self._max_backlog)
 
     async def _begin(self, at: int) -> Utterance:
-        if self._options.language is None and self._engine.capabilities.detects_language:
+        can = self._engine.capabilities
+        if self._options.language is None and can.detects_language and can.tells_language:
             await self._wait_while(lambda: self._options.likely_language is None and bool(self._utterances))
         stream = self._engine.open(self._options, at)
         utterance = Utterance(self._n_utterances, at, stream, partials=self._options.partials)

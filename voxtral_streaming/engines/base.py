@@ -24,6 +24,7 @@ class Capabilities:
     delay_ms: tuple[int, ...] = ()  # the look-ahead values that a session may choose; none: no such option
     biasing: bool = False  # takes a prompt or key words
     max_utterance_s: float = 30.0  # longer utterances must be cut by the endpointer
+    tells_language: bool = True  # hypotheses say which language was detected
 
 
 @dataclass(frozen=True, slots=True)

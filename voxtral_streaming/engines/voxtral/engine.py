@@ -62,6 +62,7 @@ class VoxtralRealtimeEngine:
             detects_language=True,
             delay_ms=DELAYS_MS,
             max_utterance_s=ENDLESS_S if is_whole else self._longest_s,
+            tells_language=False,
         )
 
     async def start(self) -> None:
