@@ -79,19 +79,16 @@ def text_settled(states: Sequence[tuple[float, Sequence[str]]]) -> float:
 
 
 def broken_promises(utterance: Utterance) -> tuple[int, int]:
-    """How many words were called stable, and how many of these the committed text did not keep in their place."""
+    """How many words were called stable, and how many of these the committed text did not keep."""
     final = tokens(utterance.text)
-    promised: set[tuple[int, str]] = set()
-    for screen in utterance.screens:
-        *whole, last = tokens(screen.stable) or [""]
-        promised |= set(enumerate(whole))
-        if not _is_begun(last, final[len(whole) : len(whole) + 1]):
-            promised.add((len(whole), last))
-    broken = [index for index, word in promised if final[index : index + 1] != [word]]
-    n_stable = max((len(tokens(screen.stable)) for screen in utterance.screens), default=0)
-    return n_stable, len(broken)
+    promised = [tokens(screen.stable) for screen in utterance.screens]
+    return max(map(len, promised), default=0), max((_n_broken(stable, final) for stable in promised), default=0)
 
 
-def _is_begun(last: str, final: Sequence[str]) -> bool:
-    """Whether the last stable word is the final's or the beginning of it: deltas may end inside a word."""
-    return not last or any(word.startswith(last) for word in final)
+def _n_broken(stable: Sequence[str], final: Sequence[str]) -> int:
+    """Words that an alignment with the final does not keep; the last may be the beginning of one: deltas split words."""
+    broken = set(range(len(stable))) - kept(stable, final)
+    last = len(stable) - 1
+    if last in broken and any(word.startswith(stable[last]) for word in final[last : last + 1]):
+        broken.remove(last)
+    return len(broken)
