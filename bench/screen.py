@@ -86,7 +86,7 @@ def broken_promises(utterance: Utterance) -> tuple[int, int]:
 
 
 def _n_broken(stable: Sequence[str], final: Sequence[str]) -> int:
-    """Words that an alignment with the final does not keep; the last may be the beginning of one: deltas split words."""
+    """Words that an alignment with the final does not keep; the last may begin one: deltas split words."""
     broken = set(range(len(stable))) - kept(stable, final)
     last = len(stable) - 1
     if last in broken and any(word.startswith(stable[last]) for word in final[last : last + 1]):
