@@ -135,6 +135,20 @@ def check(
         sys.exit(checking.run(settings, as_json=as_json))
 
 
+@app.command()
+def verify(
+    model: Annotated[str, typer.Argument(help="Folder or hub name of a Voxtral Realtime model.")],
+    clip: Annotated[str, typer.Argument(help="Recording of speech to compare on.")],
+    config: ConfigFile = None,
+) -> None:
+    """Prove the Voxtral engine against transformers on this machine, with your weights."""
+    settings = configured(config, model=model)
+    with interrupted_at_once():
+        from voxtral_streaming.cli import verifying
+
+    sys.exit(verifying.run(settings, clip))
+
+
 @app.command(name="config")
 def config_(
     config: ConfigFile = None,

@@ -73,7 +73,7 @@ class VoxtralRealtimeEngine:
         self._thread.start()
 
     def _load(self) -> Stepper:
-        config, device = self._config, _device(self._config.device)
+        config, device = self._config, choose_device(self._config.device)
         if not config.use_cache:
             raise EngineUnavailable("model.use_cache is false, and a streaming model is nothing without its caches")
         dtype: torch.dtype = getattr(torch, config.torch_dtype)
@@ -177,7 +177,7 @@ class RealtimeStream:
         return await asyncio.wrap_future(self._answer)
 
 
-def _device(asked: str) -> torch.device:
+def choose_device(asked: str) -> torch.device:
     """The device of `model.device`. Raises `EngineUnavailable` where it is not there."""
     if asked == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

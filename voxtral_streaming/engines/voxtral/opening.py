@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from voxtral_streaming.audio.units import Samples
 from voxtral_streaming.config import ModelConfig, StreamingConfig
 from voxtral_streaming.engines.base import Engine
 from voxtral_streaming.errors import EngineUnavailable
@@ -26,6 +27,17 @@ def explain_device(model: ModelConfig) -> str:
     with _needing_extra(model.name):
         import torch
     return "cuda (auto: it can be used here)" if torch.cuda.is_available() else "cpu (auto: torch finds no CUDA device)"
+
+
+def verify_realtime(model: ModelConfig, samples: Samples) -> tuple[bool, str]:
+    """Whether the engine and transformers hear the same tokens in a recording, and a report of it.
+
+    Raises `WeightsError`, or `EngineUnavailable` where the extra or transformers is not installed.
+    """
+    with _needing_extra(model.name):
+        from voxtral_streaming.engines.voxtral.verify import verify_model
+    verification = verify_model(model, samples)
+    return verification.first_difference is None, str(verification)
 
 
 @contextmanager

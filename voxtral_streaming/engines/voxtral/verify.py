@@ -15,9 +15,11 @@ import torch
 from torch import Tensor
 
 from voxtral_streaming.audio.units import Samples
+from voxtral_streaming.config import ModelConfig
 from voxtral_streaming.engines.voxtral.checkpoint import load_model
+from voxtral_streaming.engines.voxtral.engine import choose_device
 from voxtral_streaming.engines.voxtral.facts import SAMPLES_PER_TOKEN
-from voxtral_streaming.engines.voxtral.files import Checkpoint, open_checkpoint
+from voxtral_streaming.engines.voxtral.files import Checkpoint, locate, open_checkpoint
 from voxtral_streaming.engines.voxtral.framer import Framer
 from voxtral_streaming.engines.voxtral.stepper import Sizes, Stepper
 from voxtral_streaming.engines.voxtral.tekken import Detokenizer, Tekken, delay_tokens
@@ -47,6 +49,12 @@ class Verification:
             f"different from token {self.first_difference} of {self.n_tokens} on, where logits differ by up to "
             f"{self.logit_difference:.2g}\nvoxtral-streaming: {self.text}\ntransformers: {self.oracle_text}"
         )
+
+
+def verify_model(model: ModelConfig, samples: Samples) -> Verification:
+    """`verify` for a model as it is configured: its name, revision, device and arithmetic."""
+    folder = locate(model.name, model.revision)
+    return verify(folder, samples, dtype=getattr(torch, model.torch_dtype), device=choose_device(model.device))
 
 
 def verify(folder: Path, samples: Samples, *, dtype: torch.dtype, device: torch.device) -> Verification:
