@@ -23,6 +23,8 @@ def restored() -> Iterator[None]:
     root_logger = logging.getLogger()
     handlers, level = root_logger.handlers[:], root_logger.level
     root_logger.handlers.clear()
+    for name in ("uvicorn.error", "uvicorn.access", "uvicorn.asgi"):  # a server of another test may have set them
+        logging.getLogger(name).setLevel(logging.NOTSET)
     yield
     for handler in root_logger.handlers:
         handler.close()
