@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from bench.client import StreamLog, play
 from bench.cost import metering
 from bench.dialects import Dialect
-from bench.latency import Measures, measure, place
-from bench.record import Cost, Counts, Distribution, Latencies, Level
+from bench.latency import Measures, Placed, measure, place
+from bench.record import Cost, Counts, Distribution, Latencies, Level, Slow
 from bench.schedule import Schedule
 from bench.screen import Utterance, utterances
 from bench.target import Target
@@ -18,6 +19,7 @@ from bench.timeline import typical
 from bench.words import WordErrors, compare, normalise
 
 CONNECT_S = 1.0  # time to connect before the first sample
+SLOWEST = 8  # late utterances that are named
 STAGGER_S = 3.0  # the streams begin within so long
 
 
@@ -62,6 +64,7 @@ async def run(
         failures=failures,
         broken_limits=(*failures, *limits.broken(latencies)),
         timeline=typical(zip(placed, schedules, strict=True)),
+        slowest=_slowest(placed),
     )
 
 
@@ -79,6 +82,22 @@ async def _play_all(
         lateness = [late for log in logs for late in log.lateness]
         audio, speech = (sum(getattr(schedule, name) for schedule in schedules) for name in ("duration", "speech"))
         return logs, meter.cost(audio, speech, lateness)
+
+
+def _slowest(placed: Sequence[Sequence[Placed]]) -> tuple[Slow, ...]:
+    slow = [
+        Slow(
+            stream=stream,
+            commit=one.utterance.states[-1][0] - one.place.ends,
+            begins=one.place.begins,
+            ends=one.place.ends,
+            text=one.utterance.text,
+        )
+        for stream, found in enumerate(placed)
+        for one in found
+        if one.place and one.place.ends is not None
+    ]
+    return tuple(sorted(slow, key=attrgetter("commit"), reverse=True)[:SLOWEST])
 
 
 def _latencies(measures: Measures) -> Latencies:

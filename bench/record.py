@@ -136,6 +136,16 @@ class Timeline(_Entry):
     final: TimedText
 
 
+class Slow(_Entry):
+    """An utterance whose final came late."""
+
+    stream: int
+    commit: float  # seconds behind the last sound
+    begins: float | None  # of its speech in the stream, seconds
+    ends: float
+    text: str
+
+
 class Level(_Entry):
     """One number of streams."""
 
@@ -146,6 +156,7 @@ class Level(_Entry):
     failures: tuple[str, ...]
     broken_limits: tuple[str, ...]
     timeline: Timeline | None
+    slowest: tuple[Slow, ...] = ()  # the latest final first
 
 
 class Settings(_Entry):

@@ -49,6 +49,7 @@ async def test_a_server_is_measured_with_several_streams() -> None:
     assert level.failures == level.broken_limits == ()
     assert level.latencies.first_partial.values == pytest.approx([0.3] * 2, abs=0.2)
     assert level.latencies.word.values == pytest.approx([0.1] * 2 + [0.4] * 2, abs=0.2)
+    assert [slow.text for slow in level.slowest] == ["Go forward."] * 2
     assert level.latencies.commit.values == pytest.approx([0.4] * 2, abs=0.2)
     assert (level.counts.utterances, level.counts.reference_words, level.counts.missing) == (2, 4, 0)
     assert (level.cost.audio_s, level.cost.speech_s) == (3.0, 1.0)
