@@ -68,7 +68,7 @@ def _cues(segment: Segment) -> Iterator[Cue]:
     if not segment.words:
         pieces = _pieces([Word(part, segment.start, segment.end, 1.0) for part in text.split()], text)
         if pieces:
-            yield Cue(pieces[0].start_ms, pieces[0].end_ms, _lines(pieces))
+            yield Cue(pieces[0].start_ms, pieces[-1].end_ms, _lines(pieces))
         return
     for group in _cut(_pieces(segment.words, text), _cue_ends, _cue_cost):
         start_ms = group[0].start_ms
