@@ -72,7 +72,7 @@ class TestKeys:
                 assert (status == 401) is (path not in PUBLIC), (method, path, headers)
 
     async def test_key_opens(self, locked: Running) -> None:
-        for headers in (bearer(KEY), bearer("another-key-of-16-characters"), {"Authorization": f"bearer {KEY}"}):
+        for headers in (bearer(KEY), bearer("another-key-of-16-characters"), {"Authorization": f"Token {KEY}"}):
             assert await status_of(locked, "GET", "/health/ready", **headers) == 200
             assert await status_of(locked, "WS", "/ws", **headers) == 101
 
@@ -128,6 +128,12 @@ class TestSubprotocol:
                 assert socket.subprotocol == (offered[0] if len(offered) == 2 else None)
                 assert socket.response is not None
                 assert KEY not in str(socket.response.headers)
+
+    @pytest.mark.parametrize("word", ["token", "bearer"])
+    async def test_as_deepgram_has_it(self, locked: Running, word: str) -> None:
+        for key, status in ((KEY, 101), ("wrong", 401)):
+            assert await status_of(locked, "WS", "/ws", **{"Sec-WebSocket-Protocol": f"{word}, {key}"}) == status
+        assert await status_of(locked, "WS", "/ws", **{"Sec-WebSocket-Protocol": f"voxtral, {word}, {KEY}"}) == 401
 
     async def test_wrong_key(self, locked: Running) -> None:
         wrong = websockets.Subprotocol("bearer.wrong")

@@ -18,7 +18,9 @@ from voxtral_streaming.server.problems import answer, count
 
 PUBLIC_PATHS = frozenset({"/", "/health/live"})
 PUBLIC_FOLDER = "/page/"
+SCHEMES = frozenset({"bearer", "token"})  # the second is Deepgram's
 SUBPROTOCOL_PREFIX = "bearer."  # how a browser, which cannot set headers, presents its key
+SUBPROTOCOL_BEFORE_KEY = frozenset({"token", "bearer"})  # how Deepgram's browsers do: this, then the bare key
 
 
 class Guard:
@@ -80,11 +82,19 @@ def _is_public(path: str) -> bool:
 def _presented(headers: Headers, scope: Scope) -> list[bytes]:
     """The keys that a client presents."""
     scheme, _, key = headers.get("authorization", "").partition(" ")
-    keys = [key] if scheme.lower() == "bearer" else []
-    for protocol in scope.get("subprotocols", ()):
-        if protocol.startswith(SUBPROTOCOL_PREFIX):
-            keys.append(protocol.removeprefix(SUBPROTOCOL_PREFIX))
+    keys = [key] if scheme.lower() in SCHEMES else []
+    keys += _offered(scope.get("subprotocols", []))
     return [key.encode("latin-1", "replace") for key in keys[:2]]
+
+
+def _offered(subprotocols: list[str]) -> list[str]:
+    """The keys among the subprotocols of a WebSocket."""
+    match subprotocols:
+        case [word, key] if word.lower() in SUBPROTOCOL_BEFORE_KEY:
+            return [key]
+        case _:
+            prefixed = [name for name in subprotocols if name.startswith(SUBPROTOCOL_PREFIX)]
+            return [name.removeprefix(SUBPROTOCOL_PREFIX) for name in prefixed]
 
 
 def _hash(key: bytes) -> bytes:
