@@ -14,8 +14,17 @@ import pytest
 from voxtral_streaming.audio.units import Samples
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
 from voxtral_streaming.errors import CorruptAudio, EngineFailed, UnsupportedOption
-from voxtral_streaming.recognise import Audio, Flush, recognise
-from voxtral_streaming.transcript import Event, Final, Flushed, Hypothesis, Partial, SpeechStarted, SpeechStopped
+from voxtral_streaming.recognise import Audio, Clear, Flush, recognise
+from voxtral_streaming.transcript import (
+    Cleared,
+    Event,
+    Final,
+    Flushed,
+    Hypothesis,
+    Partial,
+    SpeechStarted,
+    SpeechStopped,
+)
 from voxtral_streaming.vad import activity
 from voxtral_streaming.vad.activity import Activity
 
@@ -109,9 +118,9 @@ class EchoStream:
         self.is_closed = True
 
 
-async def blocks(*parts: list[int] | Flush, pause: float = 0.0) -> AsyncIterator[Samples | Flush]:
+async def blocks(*parts: list[int] | Flush | Clear, pause: float = 0.0) -> AsyncIterator[Samples | Flush | Clear]:
     for part in parts:
-        yield part if isinstance(part, Flush) else np.array(part, np.float32)
+        yield part if isinstance(part, Flush | Clear) else np.array(part, np.float32)
         await asyncio.sleep(pause)
 
 
@@ -135,7 +144,7 @@ def finals(told: list[Event]) -> list[Final]:
 async def test_utterances_come_in_order_each_with_its_positions() -> None:
     told = await events(blocks([0, 1, 2], [3, 0, 0, 4], [5, 0]), EchoEngine())
     assert finals(told) == [Final(0, 1, 4, "123", (), "en"), Final(1, 6, 8, "45", (), "en")]
-    numbers = [event.utterance for event in told if not isinstance(event, Flushed)]
+    numbers = [event.utterance for event in told if not isinstance(event, Flushed | Cleared)]
     assert numbers == sorted(numbers)
     assert isinstance(told[0], SpeechStarted)
     assert told[0].at == 1
@@ -153,6 +162,33 @@ async def test_a_flush_ends_the_utterance_where_it_stands() -> None:
     told = await events(blocks([1, 2], Flush(), [3]), EchoEngine())
     assert [final.text for final in finals(told)] == ["12", "3"]
     assert [type(event) for event in told if isinstance(event, Final | Flushed)] == [Final, Flushed, Final]
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.01])
+async def test_what_is_cleared_gets_no_final_and_is_not_recognised(pause: float) -> None:
+    engine = EchoEngine()
+    told = await events(blocks([1, 2], Clear(), [3], Clear(), Clear(), [4, 0], [5, 0], pause=pause), engine)
+    assert [final.text for final in finals(told)] == ["4", "5"]
+    assert [type(event) for event in told if isinstance(event, Final | Cleared)] == [Cleared] * 3 + [Final] * 2
+    assert all(stream.is_closed for stream in engine.streams)
+
+
+async def test_a_clear_leaves_alone_what_was_over() -> None:
+    told = await events(blocks([1, 2, 0], Clear(), [3], Flush(), Clear()), EchoEngine())
+    assert [final.text for final in finals(told)] == ["12", "3"]
+
+
+async def test_an_engine_that_failed_before_the_clear_is_heard_of() -> None:
+    class Failing(EchoEngine):
+        def open(self, options: StreamOptions, at: int) -> EchoStream:
+            return FailingStream(self)
+
+    class FailingStream(EchoStream):
+        async def partial(self) -> Hypothesis:
+            raise EngineFailed("out of order")
+
+    with pytest.raises(EngineFailed):
+        await events(blocks([1, 2], Clear(), pause=0.01), Failing())
 
 
 async def test_speech_that_resumes_after_a_lull_goes_on_in_the_same_utterance() -> None:

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from voxtral_streaming.audio.units import Samples, samples_from_ms
 from voxtral_streaming.engines.base import Engine, StreamOptions
-from voxtral_streaming.transcript import Event, Flushed
+from voxtral_streaming.transcript import Cleared, Event, Flushed
 from voxtral_streaming.utterance import Utterance
 from voxtral_streaming.vad.activity import Activity, Endpoint, Endpointer, SpeechStarted
 
@@ -26,7 +26,12 @@ class Flush:
     """Among the audio: end the open utterance here. Answered by `Flushed`, after its final."""
 
 
-Audio: TypeAlias = AsyncIterator[Samples | Flush]
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """Among the audio: forget the open utterance, which gets no final. Answered by `Cleared`."""
+
+
+Audio: TypeAlias = AsyncIterator[Samples | Flush | Clear]
 
 
 async def recognise(
@@ -41,7 +46,7 @@ async def recognise(
     listener = _Listener(endpointer, engine, options, max_backlog)
     async with aclosing(listener.utterances(audio)) as utterances:
         async for utterance in utterances:
-            if isinstance(utterance, Flushed):
+            if isinstance(utterance, Flushed | Cleared):
                 yield utterance
                 continue
             async for event in utterance.events():
@@ -56,13 +61,13 @@ class _Listener:
         self._engine = engine
         self._options = options
         self._max_backlog = max_backlog
-        self._started: asyncio.Queue[Utterance | Flushed | None] = asyncio.Queue()
+        self._started: asyncio.Queue[Utterance | Flushed | Cleared | None] = asyncio.Queue()
         self._utterances: list[Utterance] = []  # the open one, and those whose finals are awaited
         self._open: Utterance | None = None
         self._n_utterances = 0
 
-    async def utterances(self, audio: Audio) -> AsyncGenerator[Utterance | Flushed, None]:
-        """The utterances, each as soon as it begins, and between them the answers to flushes."""
+    async def utterances(self, audio: Audio) -> AsyncGenerator[Utterance | Flushed | Cleared, None]:
+        """The utterances, each as soon as it begins, and between them the answers to flushes and clears."""
         listening = asyncio.create_task(self._listen(audio))
         listening.add_done_callback(lambda _: self._started.put_nowait(None))
         try:
@@ -84,14 +89,24 @@ class _Listener:
             raise
         await self._take(self._endpointer.flush())
 
-    async def _hear(self, block: Samples | Flush) -> None:
+    async def _hear(self, block: Samples | Flush | Clear) -> None:
         if isinstance(block, Flush):
             await self._take(self._endpointer.flush())
             self._started.put_nowait(Flushed())
             return
+        if isinstance(block, Clear):
+            self._forget()
+            self._started.put_nowait(Cleared())
+            return
         for start in range(0, len(block), MAX_BLOCK):
             await self._take(self._endpointer.feed(block[start : start + MAX_BLOCK]))
             await asyncio.sleep(0)  # other sessions share this event loop
+
+    def _forget(self) -> None:
+        self._endpointer.flush()
+        if self._open is not None:
+            self._open.forget()
+            self._open = None
 
     async def _take(self, activities: list[Activity]) -> None:
         for happening in activities:

@@ -74,11 +74,17 @@ class Transcriber:
         options = options or StreamOptions()
         return replace(options, language=options.language or self.config.model.language)
 
-    async def stream(self, audio: Audio, *, options: StreamOptions | None = None) -> AsyncGenerator[Event, None]:
-        """The events of live audio: blocks of float32 [n_samples] at 16 kHz, of any length, and `Flush`."""
+    async def stream(
+        self, audio: Audio, *, options: StreamOptions | None = None, endpointer: Endpointer | None = None
+    ) -> AsyncGenerator[Event, None]:
+        """The events of live audio: blocks of float32 [n_samples] at 16 kHz, of any length, `Flush` and `Clear`.
+
+        `endpointer`: a fresh one that cuts the audio into utterances otherwise than configured.
+        """
         await self.initialize()
         backlog = samples_from_seconds(self.config.streaming.max_backlog_s)
-        events = recognise(audio, self.endpointer(), self.engine, self.options(options), max_backlog=backlog)
+        chosen = endpointer or self.endpointer()
+        events = recognise(audio, chosen, self.engine, self.options(options), max_backlog=backlog)
         async with aclosing(events):
             async for event in events:
                 yield event

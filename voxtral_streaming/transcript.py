@@ -82,7 +82,12 @@ class Flushed:
     """The answer to a `Flush` among the audio: every final of what came before it was given."""
 
 
-Event: TypeAlias = SpeechStarted | Partial | SpeechStopped | Final | Flushed
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """The answer to a `Clear` among the audio: nothing more comes of the utterance that was open."""
+
+
+Event: TypeAlias = SpeechStarted | Partial | SpeechStopped | Final | Flushed | Cleared
 """All that a client hears, besides errors. Utterances are numbered from 0 and come in order."""
 
 

@@ -64,7 +64,10 @@ class Utterance:
                 self._turn(is_lull=True)
 
     async def events(self) -> AsyncIterator[Event]:
-        """All that is to be told of the utterance, its final last. Raises what stopped its recognition."""
+        """All that is to be told of the utterance, its final last. Raises what stopped its recognition.
+
+        Of an utterance that was forgotten nothing more is told.
+        """
         self.following.add_done_callback(lambda _: self._emitted.set())
         while True:
             while self._events:
@@ -73,8 +76,14 @@ class Utterance:
                 break
             self._emitted.clear()
             await self._emitted.wait()
-        final = self.following.result()
-        yield final
+        if not self.following.cancelled():
+            yield self.following.result()
+
+    def forget(self) -> None:
+        """Give the utterance up before its end; it gets no final."""
+        self._events.clear()
+        self.following.cancel()
+        self._stream.close()
 
     async def close(self) -> None:
         """Give the utterance up."""

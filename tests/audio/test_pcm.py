@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
 @given(
     data=st.binary(max_size=4096),
     places=st.lists(st.integers(min_value=0), max_size=20),
-    encoding=st.sampled_from(["pcm_s16le", "pcm_f32le"]),
+    encoding=st.sampled_from(get_args(Encoding)),
     rate=st.sampled_from(RATES),
     channels=st.integers(1, 8),
 )
@@ -47,6 +48,14 @@ def test_integers_are_scaled_by_their_full_range() -> None:
     data = np.array([0, 16384, -32768, 32767], "<i2").tobytes()
     samples = PcmDecoder("pcm_s16le", SAMPLE_RATE, 1).feed(data)
     np.testing.assert_array_equal(samples, np.array([0, 0.5, -1, 32767 / 32768], np.float32))
+
+
+def test_32_bits_and_half_floats_are_linear_too() -> None:
+    integers = np.array([0, 2**30, -(2**31), 2**31 - 1], "<i4").tobytes()
+    assert PcmDecoder("pcm_s32le", SAMPLE_RATE, 1).feed(integers).tolist() == [0.0, 0.5, -1.0, 1.0]
+    decoder = PcmDecoder("pcm_f16le", SAMPLE_RATE, 1)
+    assert decoder.feed(np.array([0.25, -1, np.nan, 2], "<f2").tobytes()).tolist() == [0.25, -1.0, 0.0, 1.0]
+    assert decoder.sanitized == 2
 
 
 def test_channels_are_averaged() -> None:

@@ -83,12 +83,13 @@ def _syllable(rng: np.random.Generator) -> NDArray[np.float64]:
 def open_energy() -> Open:
     """An endpointer whose verdicts are known: 4 frames start, 3 pause, 7 stop, 16 end, 2 roll before."""
 
-    def open_it(*, engine_limit_s: float = 28.0, **settings: float) -> Endpointer:
+    def open_it(*, engine_limit_s: float = 28.0, detect_turns: bool = True, **settings: float) -> Endpointer:
         every = {**DURATIONS, "threshold": THRESHOLD, "detector": "energy", "max_utterance_s": 28.0, **settings}
         vad = {name: value for name, value in every.items() if name in VadConfig.model_fields}
         streaming = {name: value for name, value in every.items() if name in StreamingConfig.model_fields}
         assert len(vad) + len(streaming) == len(every)
-        return open_endpointer(VadConfig.model_validate(vad), StreamingConfig.model_validate(streaming), engine_limit_s)
+        sections = VadConfig.model_validate(vad), StreamingConfig.model_validate(streaming)
+        return open_endpointer(*sections, engine_limit_s, detect_turns=detect_turns)
 
     return open_it
 

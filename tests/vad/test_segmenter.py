@@ -122,3 +122,25 @@ def test_hysteresis_keeps_what_was(hear: Callable[..., str]) -> None:
     assert hear("....--------") == ""
     assert hear("####--------") == "start@0 0-12"
     assert hear("####.------------------------") == "start@0 0-7 pause@7 stop@7 end@7"
+
+
+@pytest.mark.parametrize(
+    ("drawing", "heard"),
+    [
+        ("." * 40, ""),  # silence makes no utterance, also not when it is flushed
+        ("...#", "start@1 1-4 stop@4 end@4"),
+        ("...#.....", "start@1 1-7 pause@7 stop@7 end@7"),  # any frame of speech starts one
+        ("...####" + "." * 40, "start@1 1-10 pause@10 stop@10 end@10"),
+        ("...####" + "." * 40 + "##", "start@1 1-10 pause@10 stop@10 10-49 stop@49 end@49"),  # silence does not end it
+    ],
+)
+def test_without_turns_only_a_flush_ends_an_utterance(drawing: str, heard: str, hear_all: Callable[..., str]) -> None:
+    assert hear_all(drawing, detect_turns=False) == heard
+
+
+def test_without_turns_an_utterance_is_still_cut_where_it_grows_too_long(
+    open_energy: Open, sound: Sound, tell: Tell
+) -> None:
+    endpointer = open_energy(detect_turns=False, engine_limit_s=2.0)  # 62.5 frames
+    heard = tell(endpointer.feed(sound("#" * 10 + "." * 200 + "#" * 10)))
+    assert heard == "start@0 0-13 pause@13 stop@13 end@13 start@208 208-220"

@@ -7,12 +7,20 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from voxtral_streaming.audio.g711 import a_law_table, mu_law_table
 from voxtral_streaming.audio.resample import Resampler
 from voxtral_streaming.audio.units import Samples
 from voxtral_streaming.errors import UnsupportedMedia
 
-Encoding: TypeAlias = Literal["pcm_s16le", "pcm_f32le"]
-DTYPES: dict[Encoding, np.dtype[Any]] = {"pcm_s16le": np.dtype("<i2"), "pcm_f32le": np.dtype("<f4")}
+Encoding: TypeAlias = Literal["pcm_s16le", "pcm_s32le", "pcm_f16le", "pcm_f32le", "pcm_mulaw", "pcm_alaw"]
+DTYPES: dict[Encoding, np.dtype[Any]] = {  # of linear samples
+    "pcm_s16le": np.dtype("<i2"),
+    "pcm_s32le": np.dtype("<i4"),
+    "pcm_f16le": np.dtype("<f2"),
+    "pcm_f32le": np.dtype("<f4"),
+}
+TABLES: dict[Encoding, NDArray[np.int16]] = {"pcm_mulaw": mu_law_table(), "pcm_alaw": a_law_table()}  # of codes
+CODE = np.dtype("u1")
 MAX_CHANNELS = 8
 
 
@@ -50,15 +58,17 @@ class PcmDecoder:
     """
 
     def __init__(self, encoding: Encoding, sample_rate: int, channels: int) -> None:
-        if encoding not in DTYPES:
-            raise UnsupportedMedia(f"encoding {encoding!r} is not one of {', '.join(DTYPES)}", param="encoding")
+        if encoding not in DTYPES and encoding not in TABLES:
+            names = ", ".join([*DTYPES, *TABLES])
+            raise UnsupportedMedia(f"encoding {encoding!r} is not one of {names}", param="encoding")
         if not 1 <= channels <= MAX_CHANNELS:
             raise UnsupportedMedia(f"{channels} channels are not 1 to {MAX_CHANNELS}", param="channels")
         try:
             self._resampler = Resampler(sample_rate)
         except ValueError as error:
             raise UnsupportedMedia(str(error), param="sample_rate") from error
-        self._dtype = DTYPES[encoding]
+        self._table = TABLES.get(encoding)
+        self._dtype = DTYPES.get(encoding, CODE)
         self._channels = channels
         self._carried = b""
         self.received_frames = 0
@@ -71,7 +81,7 @@ class PcmDecoder:
         whole = n_frames * self._dtype.itemsize * self._channels
         self._carried = data[whole:]
         values = np.frombuffer(data[:whole], self._dtype).reshape(n_frames, self._channels)
-        mono, n_replaced = mix(values)
+        mono, n_replaced = mix(values if self._table is None else self._table[values])
         self.received_frames += n_frames
         self.sanitized += n_replaced
         return self._resampler.feed(mono)

@@ -28,6 +28,7 @@ from voxtral_streaming.server.dialects.actions import (
     Action,
     Audio,
     AudioFormat,
+    Clear,
     Close,
     Dialect,
     Failed,
@@ -36,6 +37,8 @@ from voxtral_streaming.server.dialects.actions import (
     Frame,
     Notice,
     Opened,
+    Rejected,
+    Reply,
     SessionFacts,
     Start,
     Started,
@@ -46,18 +49,28 @@ from voxtral_streaming.server.intake import Intake
 from voxtral_streaming.server.ledger import Ledger
 from voxtral_streaming.server.limits import CLOSE_TIMEOUT_S, SEND_TIMEOUT_S
 from voxtral_streaming.server.outbox import Outbox
+from voxtral_streaming.server.problems import answer, count
 from voxtral_streaming.server.service import Service
 from voxtral_streaming.server.tasks import together, unless
-
-SUBPROTOCOL = "voxtral"  # for browsers, which must be told one if they offered any
+from voxtral_streaming.server.turns import endpointer
 
 logger = logging.getLogger(__name__)
 
 
 async def serve(socket: WebSocket, service: Service, speak: Callable[[SessionFacts], Dialect]) -> None:
-    """Answer a client that asks for a live session in the dialect that `speak` makes."""
-    await socket.accept(SUBPROTOCOL if SUBPROTOCOL in socket.scope["subprotocols"] else None)
-    session = LiveSession(socket, service, speak(_facts(service)))
+    """Answer a client that asks for a live session in the dialect that `speak` makes.
+
+    What `speak` raises is answered over HTTP, and there is no WebSocket.
+    """
+    try:
+        dialect = speak(_facts(service))
+    except VoxtralError as error:
+        count(socket.app, error.code)
+        await socket.send_denial_response(answer(error))
+        return
+    offered = socket.scope["subprotocols"]
+    await socket.accept(next((name for name in offered if name in dialect.subprotocols), None))
+    session = LiveSession(socket, service, dialect)
     try:
         with service.sessions.admit(session.stop):
             service.metrics.sessions.inc()
@@ -90,7 +103,7 @@ class LiveSession:
         self._reason: VoxtralError | None = None  # why the audio ended, if not as the client asked
         self._starting: asyncio.Future[Start | None] = asyncio.get_running_loop().create_future()
         self._intake = Intake(AudioFormat())
-        self._inbox: asyncio.Queue[Samples | Flush | None] = asyncio.Queue(maxsize=1)
+        self._inbox: asyncio.Queue[Samples | Flush | Clear | None] = asyncio.Queue(maxsize=1)
         self._flushes: deque[Flush] = deque()  # that wait for their answers
         self._outbox = Outbox()
         self._ledger = Ledger(service.metrics)
@@ -191,6 +204,13 @@ class LiveSession:
             case Flush():
                 self._flushes.append(action)
                 await self._inbox.put(action)
+            case Clear():
+                await self._inbox.put(action)
+            case Reply():
+                await self._outbox.put(action)
+            case Rejected(error):
+                self._service.metrics.errors.labels(error.code).inc()
+                await self._outbox.put(action)
 
     async def _take(self, samples: Samples) -> None:
         """Pass samples on as soon as recognition has room for them."""
@@ -210,15 +230,20 @@ class LiveSession:
         start = await self._starting
         if start is None:
             return
-        events = self._service.transcriber.stream(self._audio(), options=start.options)
+        transcriber = self._service.transcriber
+        events = transcriber.stream(
+            self._audio(), options=start.options, endpointer=endpointer(start.turns, transcriber)
+        )
         async with aclosing(events):
             async for event in events:
                 await self._outbox.put(self._notice(event))
 
-    async def _audio(self) -> AsyncIterator[Samples | recognise.Flush]:
+    async def _audio(self) -> AsyncIterator[Samples | recognise.Flush | recognise.Clear]:
         while (item := await self._inbox.get()) is not None:
             if isinstance(item, Flush):
                 yield recognise.Flush()
+            elif isinstance(item, Clear):
+                yield recognise.Clear()
             else:
                 self._ledger.consume(len(item))
                 yield item

@@ -14,14 +14,19 @@ from voxtral_streaming.vad.segmenter import Mark, Segmenter, Span
 from voxtral_streaming.vad.timing import Timing
 
 
-def open_endpointer(vad: VadConfig, streaming: StreamingConfig, max_utterance_s: float) -> Endpointer:
+def open_endpointer(
+    vad: VadConfig, streaming: StreamingConfig, max_utterance_s: float, *, detect_turns: bool = True
+) -> Endpointer:
     """The endpointer of one stream; `max_utterance_s` is the engine's limit, the user's may be shorter.
+
+    Without `detect_turns` an utterance lasts until it is flushed, or too long; silence before and behind its
+    speech still does not belong to it.
 
     The first one of a process loads the detector's network, in some hundredths of a second. Raises
     `WeightsError` if its file is missing or altered, `ValueError` if the limit is less than a second.
     """
     timing = Timing.of(vad, streaming, max_utterance_s)
-    return FrameEndpointer(open_detector(vad), open_hysteresis(vad), timing)
+    return FrameEndpointer(open_detector(vad), open_hysteresis(vad), timing if detect_turns else timing.until_flushed())
 
 
 class FrameEndpointer:

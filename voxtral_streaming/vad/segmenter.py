@@ -150,7 +150,7 @@ class Segmenter:
             self._pause(utterance)
         if self._is_silent_for(self._timing.stop):
             self._stop(utterance)
-        if self._is_silent_for(self._timing.endpoint):
+        if self._timing.silence_ends and self._is_silent_for(self._timing.endpoint):
             self._finish()
 
     def _search(self, utterance: Utterance) -> None:

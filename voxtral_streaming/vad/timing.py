@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from voxtral_streaming.audio.units import samples_from_ms, samples_from_seconds
 from voxtral_streaming.config import StreamingConfig, VadConfig
@@ -24,6 +24,7 @@ class Timing:
     limit: int  # the longest utterance
     search: int  # length of an utterance from which a gap to cut it is looked for
     hold: int  # audio that is held back meanwhile
+    silence_ends: bool = True  # whether silence alone ends an utterance
 
     @classmethod
     def of(cls, vad: VadConfig, streaming: StreamingConfig, max_utterance_s: float) -> Timing:
@@ -47,3 +48,7 @@ class Timing:
             search=limit - window,
             hold=min(window // 2, samples_from_seconds(HOLD_S)),
         )
+
+    def until_flushed(self) -> Timing:
+        """The same for utterances that only a flush ends, or their length; any frame of speech starts one."""
+        return replace(self, voice=0, silence_ends=False)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import ClassVar, Protocol, TypeAlias
 
 from voxtral_streaming.audio.pcm import Encoding
 from voxtral_streaming.audio.units import SAMPLE_RATE
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
 from voxtral_streaming.errors import VoxtralError
-from voxtral_streaming.transcript import Final, Partial, SpeechStarted, SpeechStopped
+from voxtral_streaming.transcript import Cleared, Final, Partial, SpeechStarted, SpeechStopped
+
+Frame: TypeAlias = str | bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +29,22 @@ class AudioFormat:
 
 
 @dataclass(frozen=True, slots=True)
+class Turns:
+    """When utterances begin and end; None: as configured."""
+
+    detect: bool = True  # False: an utterance ends only at a `Flush`, or where it grows too long
+    silence_ms: int | None = None  # silence that commits an utterance
+    speech_probability: float | None = None  # from which on it is speech
+    pre_roll_ms: int | None = None  # audio before the speech that belongs to the utterance
+
+
+@dataclass(frozen=True, slots=True)
 class Start:
-    """Begin to recognise; once, before any other action but `KeepAlive` and `Close`."""
+    """Begin to recognise; once, before any action but `KeepAlive`, `Close`, `Reply` and `Rejected`."""
 
     options: StreamOptions
     audio: AudioFormat
+    turns: Turns = Turns()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +62,11 @@ class Flush:
 
 
 @dataclass(frozen=True, slots=True)
+class Clear:
+    """Forget the open utterance: nothing more comes of it. Answered by `Cleared`."""
+
+
+@dataclass(frozen=True, slots=True)
 class KeepAlive:
     """Nothing, but the client is still there."""
 
@@ -58,7 +76,22 @@ class Close:
     """No more audio: give the last final and end."""
 
 
-Action: TypeAlias = Start | Audio | Flush | KeepAlive | Close
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The dialect's own answer to a message, given in its turn among the notices: an action and then a notice."""
+
+    frame: Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """What a message asked for is not done, and the session goes on: an action and then a notice."""
+
+    error: VoxtralError
+    event_id: str | None = None  # the client's name for its message
+
+
+Action: TypeAlias = Start | Audio | Flush | Clear | KeepAlive | Close | Reply | Rejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +141,20 @@ class Closed:
 
 
 Notice: TypeAlias = (
-    Opened | Started | SpeechStarted | Partial | SpeechStopped | Final | Flushed | Warned | Failed | Closed
+    Opened
+    | Started
+    | SpeechStarted
+    | Partial
+    | SpeechStopped
+    | Final
+    | Flushed
+    | Cleared
+    | Reply
+    | Rejected
+    | Warned
+    | Failed
+    | Closed
 )
-Frame: TypeAlias = str | bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +171,13 @@ class SessionFacts:
 class Dialect(Protocol):
     """One client's language: holds the state of one session, does no I/O, is used from one task each way."""
 
+    subprotocols: ClassVar[tuple[str, ...]]
+    """Names under which a WebSocket speaks it; of those that a client offers the first is accepted."""
+
     def receive(self, frame: Frame) -> Sequence[Action]:
         """What a frame of the client asks for.
 
-        Raises `ProtocolError`, `AudioError` and `UnsupportedOption`; all end the session.
+        Raises `ProtocolError`, `AudioError` and `UnsupportedOption`; all end the session, as `Rejected` does not.
         """
 
     def encode(self, notice: Notice) -> Sequence[Frame]:

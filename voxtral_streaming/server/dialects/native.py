@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError
 
@@ -28,6 +28,8 @@ from voxtral_streaming.server.dialects.actions import (
     KeepAlive,
     Notice,
     Opened,
+    Rejected,
+    Reply,
     SessionFacts,
     Start,
     Started,
@@ -46,7 +48,7 @@ from voxtral_streaming.server.errors import (
 from voxtral_streaming.server.fields import Fields, Language, Prompt, wrong_field
 from voxtral_streaming.server.limits import MAX_CONTROL_CHARS, MAX_FRAME_BYTES, MAX_ID_CHARS
 from voxtral_streaming.server.options import check_options
-from voxtral_streaming.transcript import Final, Partial, SpeechStarted, SpeechStopped
+from voxtral_streaming.transcript import Cleared, Final, Partial, SpeechStarted, SpeechStopped
 
 EVENT_TYPES = {SpeechStarted: "speech_started", Partial: "partial", SpeechStopped: "speech_stopped"}
 MIN_LIVE_RATE = 8_000  # hertz: that of the telephone; less is a mistake of the client's
@@ -110,6 +112,8 @@ _MESSAGES: Mapping[object, type[Fields]] = {
 
 class Native:
     """One session's side of the native protocol."""
+
+    subprotocols: ClassVar = ("voxtral",)  # for browsers, which must be told one if they offered any
 
     def __init__(self, facts: SessionFacts) -> None:
         self._facts = facts
@@ -190,6 +194,8 @@ class Native:
                     **{f"{name}_samples": count for name, count in counts.items()},
                     "utterances": utterances,
                 }
+            case Cleared() | Reply() | Rejected():
+                raise TypeError(f"this dialect never asks for {type(notice).__name__}")
 
     def _session(self) -> dict[str, Any]:
         facts = self._facts

@@ -1,0 +1,28 @@
+"""When a client wants utterances to begin and to end, as an endpointer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from voxtral_streaming.server.dialects.actions import Turns
+from voxtral_streaming.transcriber import Transcriber
+from voxtral_streaming.vad import open_endpointer
+from voxtral_streaming.vad.activity import Endpointer
+
+
+def endpointer(turns: Turns, transcriber: Transcriber) -> Endpointer:
+    """A fresh endpointer: what `turns` leaves open is as configured."""
+    config, limit = transcriber.config, transcriber.engine.capabilities.max_utterance_s
+    vad = config.vad.model_copy(
+        update=_given(speech_probability=turns.speech_probability, pre_roll_ms=turns.pre_roll_ms)
+    )
+    streaming = config.streaming
+    if turns.silence_ms is not None:
+        streaming = streaming.model_copy(update={"endpoint_silence_ms": turns.silence_ms})
+        stop = min(vad.min_silence_duration_ms, turns.silence_ms)
+        vad = vad.model_copy(update={"min_silence_duration_ms": stop})
+    return open_endpointer(vad, streaming, limit, detect_turns=turns.detect)
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
