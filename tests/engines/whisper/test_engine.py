@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 from voxtral_streaming.audio.units import SAMPLE_RATE, Samples, seconds
 from voxtral_streaming.config import ModelConfig, StreamingConfig
@@ -143,3 +144,15 @@ async def test_an_engine_that_was_closed_can_be_started_again(model: Whisper, cl
         await engine.start()
         assert "amiable himself" in (await finished(engine, clips[2], 16_000)).text
         await engine.close()
+
+
+async def test_numpy_has_one_thread_while_the_engine_works(model: Whisper) -> None:
+    def blas_threads() -> list[int]:
+        return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+    engine = WhisperEngine(ModelConfig(name="whisper-base", device="cpu"), StreamingConfig(), load=lambda config: model)
+    before = blas_threads()
+    await engine.start()
+    assert set(blas_threads()) == {1}
+    await engine.close()
+    assert blas_threads() == before

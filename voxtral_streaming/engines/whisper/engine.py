@@ -8,6 +8,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from threadpoolctl import threadpool_limits
+
 from voxtral_streaming.audio.units import SAMPLE_RATE, samples_from_ms
 from voxtral_streaming.config import ModelConfig, StreamingConfig
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
@@ -48,6 +50,7 @@ class WhisperEngine:
         self._streams: set[WhisperStream] = set()
         self._cost_s = FIRST_COST_S
         self._model: Whisper | None = None
+        self._blas: threadpool_limits | None = None  # what holds numpy to one thread
 
     @property
     def capabilities(self) -> Capabilities:
@@ -64,8 +67,13 @@ class WhisperEngine:
         )
 
     async def start(self) -> None:
-        """Check and load the weights, and start the threads. Raises `WeightsError`, `EngineUnavailable`."""
+        """Check and load the weights, and start the threads. Raises `WeightsError`, `EngineUnavailable`.
+
+        Until `close`, numpy's matrix products take one thread in the whole process: its idle helpers spin for a
+        tenth of a second behind each spectrogram, on the core of another engine thread.
+        """
         self._model = await asyncio.to_thread(self._load, self._config)
+        self._blas = threadpool_limits(1, user_api="blas")
         self._is_closed = False
         for n in range(self._config.workers):
             thread = threading.Thread(target=self._work, name=f"whisper-{n}", daemon=True)
@@ -105,6 +113,8 @@ class WhisperEngine:
             self._changed.notify_all()
         await asyncio.gather(*(asyncio.to_thread(thread.join) for thread in self._threads))
         self._threads.clear()
+        if self._blas is not None:
+            self._blas.restore_original_limits()
 
     def closed(self, stream: WhisperStream) -> None:
         """A stream was closed."""
