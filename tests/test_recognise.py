@@ -14,12 +14,14 @@ import pytest
 from voxtral_streaming.audio.units import Samples
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
 from voxtral_streaming.errors import CorruptAudio, EngineFailed, UnsupportedOption
-from voxtral_streaming.recognise import Audio, Clear, Flush, recognise
+from voxtral_streaming.recognise import Audio, Clear, Flush, Tick, recognise
 from voxtral_streaming.transcript import (
+    Answer,
     Cleared,
     Event,
     Final,
     Flushed,
+    Heard,
     Hypothesis,
     Partial,
     SpeechStarted,
@@ -118,9 +120,11 @@ class EchoStream:
         self.is_closed = True
 
 
-async def blocks(*parts: list[int] | Flush | Clear, pause: float = 0.0) -> AsyncIterator[Samples | Flush | Clear]:
+async def blocks(
+    *parts: list[int] | Flush | Clear | Tick, pause: float = 0.0
+) -> AsyncIterator[Samples | Flush | Clear | Tick]:
     for part in parts:
-        yield part if isinstance(part, Flush | Clear) else np.array(part, np.float32)
+        yield np.array(part, np.float32) if isinstance(part, list) else part
         await asyncio.sleep(pause)
 
 
@@ -144,7 +148,7 @@ def finals(told: list[Event]) -> list[Final]:
 async def test_utterances_come_in_order_each_with_its_positions() -> None:
     told = await events(blocks([0, 1, 2], [3, 0, 0, 4], [5, 0]), EchoEngine())
     assert finals(told) == [Final(0, 1, 4, "123", (), "en"), Final(1, 6, 8, "45", (), "en")]
-    numbers = [event.utterance for event in told if not isinstance(event, Flushed | Cleared)]
+    numbers = [event.utterance for event in told if not isinstance(event, Answer)]
     assert numbers == sorted(numbers)
     assert isinstance(told[0], SpeechStarted)
     assert told[0].at == 1
@@ -171,6 +175,15 @@ async def test_what_is_cleared_gets_no_final_and_is_not_recognised(pause: float)
     assert [final.text for final in finals(told)] == ["4", "5"]
     assert [type(event) for event in told if isinstance(event, Final | Cleared)] == [Cleared] * 3 + [Final] * 2
     assert all(stream.is_closed for stream in engine.streams)
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.01])
+async def test_a_tick_is_answered_in_its_turn(pause: float) -> None:
+    tick = Tick()
+    told = await events(blocks([0], tick, [1, 2], tick, [0, 0], tick, [3], pause=pause), EchoEngine())
+    told = [event for event in told if isinstance(event, SpeechStarted | Final | Heard)]
+    assert [type(event) for event in told] == [Heard, SpeechStarted, Final, Heard, Heard, SpeechStarted, Final]
+    assert [event.at for event in told if isinstance(event, Heard)] == [1, 3, 5]
 
 
 async def test_a_clear_leaves_alone_what_was_over() -> None:

@@ -12,9 +12,11 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+import numpy as np
+
 from voxtral_streaming.audio.units import Samples, samples_from_ms
 from voxtral_streaming.engines.base import Engine, StreamOptions
-from voxtral_streaming.transcript import Cleared, Event, Flushed
+from voxtral_streaming.transcript import Answer, Cleared, Event, Flushed, Heard
 from voxtral_streaming.utterance import Utterance
 from voxtral_streaming.vad.activity import Activity, Endpoint, Endpointer, SpeechStarted
 
@@ -31,7 +33,12 @@ class Clear:
     """Among the audio: forget the open utterance, which gets no final. Answered by `Cleared`."""
 
 
-Audio: TypeAlias = AsyncIterator[Samples | Flush | Clear]
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Among the audio: answered by `Heard`, in its turn. For who must know that nobody spoke up to here."""
+
+
+Audio: TypeAlias = AsyncIterator[Samples | Flush | Clear | Tick]
 
 
 async def recognise(
@@ -46,7 +53,7 @@ async def recognise(
     listener = _Listener(endpointer, engine, options, max_backlog)
     async with aclosing(listener.utterances(audio)) as utterances:
         async for utterance in utterances:
-            if isinstance(utterance, Flushed | Cleared):
+            if isinstance(utterance, Answer):
                 yield utterance
                 continue
             async for event in utterance.events():
@@ -61,13 +68,13 @@ class _Listener:
         self._engine = engine
         self._options = options
         self._max_backlog = max_backlog
-        self._started: asyncio.Queue[Utterance | Flushed | Cleared | None] = asyncio.Queue()
+        self._started: asyncio.Queue[Utterance | Answer | None] = asyncio.Queue()
         self._utterances: list[Utterance] = []  # the open one, and those whose finals are awaited
         self._open: Utterance | None = None
         self._n_utterances = 0
 
-    async def utterances(self, audio: Audio) -> AsyncGenerator[Utterance | Flushed | Cleared, None]:
-        """The utterances, each as soon as it begins, and between them the answers to flushes and clears."""
+    async def utterances(self, audio: Audio) -> AsyncGenerator[Utterance | Answer, None]:
+        """The utterances, each as soon as it begins, and between them the answers to what is asked among the audio."""
         listening = asyncio.create_task(self._listen(audio))
         listening.add_done_callback(lambda _: self._started.put_nowait(None))
         try:
@@ -89,18 +96,24 @@ class _Listener:
             raise
         await self._take(self._endpointer.flush())
 
-    async def _hear(self, block: Samples | Flush | Clear) -> None:
-        if isinstance(block, Flush):
-            await self._take(self._endpointer.flush())
-            self._started.put_nowait(Flushed())
-            return
-        if isinstance(block, Clear):
-            self._forget()
-            self._started.put_nowait(Cleared())
+    async def _hear(self, block: Samples | Flush | Clear | Tick) -> None:
+        if not isinstance(block, np.ndarray):
+            self._started.put_nowait(await self._answer(block))
             return
         for start in range(0, len(block), MAX_BLOCK):
             await self._take(self._endpointer.feed(block[start : start + MAX_BLOCK]))
             await asyncio.sleep(0)  # other sessions share this event loop
+
+    async def _answer(self, asked: Flush | Clear | Tick) -> Answer:
+        match asked:
+            case Flush():
+                await self._take(self._endpointer.flush())
+                return Flushed()
+            case Clear():
+                self._forget()
+                return Cleared()
+            case Tick():
+                return Heard(self._endpointer.position)
 
     def _forget(self) -> None:
         self._endpointer.flush()

@@ -6,8 +6,11 @@ Positions (`at`, `start_sample`, `end_sample`) are samples at 16 kHz since the s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
+
+from voxtral_streaming.audio.units import seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,17 @@ class Cleared:
     """The answer to a `Clear` among the audio: nothing more comes of the utterance that was open."""
 
 
-Event: TypeAlias = SpeechStarted | Partial | SpeechStopped | Final | Flushed | Cleared
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The answer to a `Tick` among the audio: all up to sample `at` was heard, and what was told came before this."""
+
+    at: int
+
+
+Answer: TypeAlias = Flushed | Cleared | Heard
+"""To what is asked among the audio, in its turn: after the finals of all utterances that began before it."""
+
+Event: TypeAlias = SpeechStarted | Partial | SpeechStopped | Final | Answer
 """All that a client hears, besides errors. Utterances are numbered from 0 and come in order."""
 
 
@@ -102,6 +115,12 @@ class Segment:
     words: tuple[Word, ...] = ()
     language: str | None = None
 
+    @classmethod
+    def of(cls, final: Final, number: int) -> Segment:
+        """A final as the segment of that number."""
+        start, end = seconds(final.start_sample), seconds(final.end_sample)
+        return cls(number, start, end, final.text, final.words, final.language)
+
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
@@ -111,3 +130,13 @@ class Transcript:
     segments: tuple[Segment, ...]
     language: str | None
     duration: float
+
+    @classmethod
+    def of(cls, segments: Sequence[Segment], duration: float) -> Transcript:
+        """All segments as one text; the language is that of most of the speech."""
+        spoken: dict[str, float] = {}
+        for segment in segments:
+            if segment.language:
+                spoken[segment.language] = spoken.get(segment.language, 0.0) + segment.end - segment.start
+        language = max(spoken, key=lambda name: spoken[name]) if spoken else None
+        return cls(" ".join(segment.text for segment in segments), tuple(segments), language, duration)

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from voxtral_streaming.server.dialects.native import event_message
-from voxtral_streaming.transcript import Cleared, Event, Final, Flushed, Partial
+from voxtral_streaming.transcript import Answer, Event, Final, Partial
 
 
 class Captions(Protocol):
@@ -61,7 +61,7 @@ class JsonLines(Lines):
 
     def show(self, event: Event) -> None:
         """Print the event."""
-        if not isinstance(event, Flushed | Cleared):
+        if not isinstance(event, Answer):
             self._print(json.dumps(event_message(event), ensure_ascii=False))
 
 

@@ -13,7 +13,7 @@ import asyncio
 import logging
 import secrets
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import aclosing, suppress
 from typing import NoReturn
 
@@ -42,6 +42,7 @@ from voxtral_streaming.server.dialects.actions import (
     SessionFacts,
     Start,
     Started,
+    Tick,
     Warned,
 )
 from voxtral_streaming.server.errors import IdleTimeout, Refused, SlowConsumer, Stopping
@@ -103,7 +104,7 @@ class LiveSession:
         self._reason: VoxtralError | None = None  # why the audio ended, if not as the client asked
         self._starting: asyncio.Future[Start | None] = asyncio.get_running_loop().create_future()
         self._intake = Intake(AudioFormat())
-        self._inbox: asyncio.Queue[Samples | Flush | Clear | None] = asyncio.Queue(maxsize=1)
+        self._inbox: asyncio.Queue[Samples | Flush | Clear | Tick | None] = asyncio.Queue(maxsize=1)
         self._flushes: deque[Flush] = deque()  # that wait for their answers
         self._outbox = Outbox()
         self._ledger = Ledger(service.metrics)
@@ -204,7 +205,7 @@ class LiveSession:
             case Flush():
                 self._flushes.append(action)
                 await self._inbox.put(action)
-            case Clear():
+            case Clear() | Tick():
                 await self._inbox.put(action)
             case Reply():
                 await self._outbox.put(action)
@@ -238,12 +239,14 @@ class LiveSession:
             async for event in events:
                 await self._outbox.put(self._notice(event))
 
-    async def _audio(self) -> AsyncIterator[Samples | recognise.Flush | recognise.Clear]:
+    async def _audio(self) -> recognise.Audio:
         while (item := await self._inbox.get()) is not None:
             if isinstance(item, Flush):
                 yield recognise.Flush()
             elif isinstance(item, Clear):
                 yield recognise.Clear()
+            elif isinstance(item, Tick):
+                yield recognise.Tick()
             else:
                 self._ledger.consume(len(item))
                 yield item

@@ -14,7 +14,7 @@ from voxtral_streaming.audio.pcm import Encoding
 from voxtral_streaming.audio.units import SAMPLE_RATE
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
 from voxtral_streaming.errors import VoxtralError
-from voxtral_streaming.transcript import Cleared, Final, Partial, SpeechStarted, SpeechStopped
+from voxtral_streaming.transcript import Cleared, Final, Heard, Partial, SpeechStarted, SpeechStopped
 
 Frame: TypeAlias = str | bytes
 
@@ -67,6 +67,11 @@ class Clear:
 
 
 @dataclass(frozen=True, slots=True)
+class Tick:
+    """Answered by `Heard`, once everything that came before was heard and told."""
+
+
+@dataclass(frozen=True, slots=True)
 class KeepAlive:
     """Nothing, but the client is still there."""
 
@@ -91,7 +96,7 @@ class Rejected:
     event_id: str | None = None  # the client's name for its message
 
 
-Action: TypeAlias = Start | Audio | Flush | Clear | KeepAlive | Close | Reply | Rejected
+Action: TypeAlias = Start | Audio | Flush | Clear | Tick | KeepAlive | Close | Reply | Rejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +154,7 @@ Notice: TypeAlias = (
     | Final
     | Flushed
     | Cleared
+    | Heard
     | Reply
     | Rejected
     | Warned

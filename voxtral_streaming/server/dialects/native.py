@@ -14,7 +14,7 @@ from voxtral_streaming.audio.pcm import MAX_CHANNELS, Encoding
 from voxtral_streaming.audio.resample import MAX_RATE
 from voxtral_streaming.audio.units import SAMPLE_RATE, seconds
 from voxtral_streaming.engines.base import StreamOptions
-from voxtral_streaming.errors import AudioError, ProtocolError, UnsupportedMedia, UnsupportedOption, VoxtralError
+from voxtral_streaming.errors import ProtocolError, UnsupportedOption, VoxtralError
 from voxtral_streaming.server.dialects.actions import (
     Action,
     Audio,
@@ -35,36 +35,16 @@ from voxtral_streaming.server.dialects.actions import (
     Started,
     Warned,
 )
+from voxtral_streaming.server.dialects.closing import close_code
 from voxtral_streaming.server.dialects.strict_json import parse_object
-from voxtral_streaming.server.errors import (
-    IdleTimeout,
-    InvalidConfig,
-    MessageTooLarge,
-    SlowConsumer,
-    Stopping,
-    TooManySessions,
-    problem,
-)
+from voxtral_streaming.server.errors import InvalidConfig, MessageTooLarge, problem
 from voxtral_streaming.server.fields import Fields, Language, Prompt, wrong_field
 from voxtral_streaming.server.limits import MAX_CONTROL_CHARS, MAX_FRAME_BYTES, MAX_ID_CHARS
 from voxtral_streaming.server.options import check_options
-from voxtral_streaming.transcript import Cleared, Final, Partial, SpeechStarted, SpeechStopped
+from voxtral_streaming.transcript import Cleared, Final, Heard, Partial, SpeechStarted, SpeechStopped
 
 EVENT_TYPES = {SpeechStarted: "speech_started", Partial: "partial", SpeechStopped: "speech_stopped"}
 MIN_LIVE_RATE = 8_000  # hertz: that of the telephone; less is a mistake of the client's
-
-CLOSE_CODES: dict[type[VoxtralError], int] = {
-    Stopping: 1001,
-    UnsupportedMedia: 1003,
-    AudioError: 1008,
-    ProtocolError: 1008,
-    SlowConsumer: 1008,
-    UnsupportedOption: 1008,
-    MessageTooLarge: 1009,
-    VoxtralError: 1011,
-    IdleTimeout: 4408,
-    TooManySessions: 4429,
-}
 
 
 class _AudioFields(Fields):
@@ -194,7 +174,7 @@ class Native:
                     **{f"{name}_samples": count for name, count in counts.items()},
                     "utterances": utterances,
                 }
-            case Cleared() | Reply() | Rejected():
+            case Cleared() | Heard() | Reply() | Rejected():
                 raise TypeError(f"this dialect never asks for {type(notice).__name__}")
 
     def _session(self) -> dict[str, Any]:
@@ -210,7 +190,7 @@ class Native:
 
     def close_code(self, error: VoxtralError) -> int:
         """See the table of close codes in the protocol page."""
-        return next(CLOSE_CODES[kind] for kind in type(error).__mro__ if kind in CLOSE_CODES)
+        return close_code(error)
 
 
 def _in_force(options: StreamOptions) -> dict[str, Any]:
