@@ -127,10 +127,10 @@ class Transcriber:
         ) as events:
             async for event in events:
                 if isinstance(event, Final):
-                    segments += _segments(event, len(segments))
+                    segments += [Segment.of(event, len(segments))] if event.text else []
                     if on_progress:
                         on_progress(seconds(event.end_sample), duration)
-        return _transcript(segments, seconds(meter.n_samples))
+        return Transcript.of(segments, seconds(meter.n_samples))
 
 
 class _Meter:
@@ -148,21 +148,3 @@ class _Meter:
 
 async def _blocks(samples: Samples) -> AsyncIterator[Samples]:
     yield samples.astype(np.float32, copy=False)
-
-
-def _segments(final: Final, number: int) -> list[Segment]:
-    """The segment of a final: none where nothing was said."""
-    if not final.text:
-        return []
-    start, end = seconds(final.start_sample), seconds(final.end_sample)
-    return [Segment(number, start, end, final.text, final.words, final.language)]
-
-
-def _transcript(segments: list[Segment], duration: float) -> Transcript:
-    """All segments as one text; the language is that of most of the speech."""
-    spoken: dict[str, float] = {}
-    for segment in segments:
-        if segment.language:
-            spoken[segment.language] = spoken.get(segment.language, 0.0) + segment.end - segment.start
-    language = max(spoken, key=lambda name: spoken[name]) if spoken else None
-    return Transcript(" ".join(segment.text for segment in segments), tuple(segments), language, duration)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxtral_streaming.server.dialects.deltas import Deltas
+from voxtral_streaming.server.dialects.deltas import Deltas, RunningText
 
 texts = st.lists(st.sampled_from(["one", "two,", "three.", "ça", "vier"]), max_size=8).map(" ".join)
 
@@ -50,3 +50,16 @@ def test_a_stable_word_that_differs_from_the_final_is_not_said_again(stable: str
     deltas = Deltas()
     assert deltas.grow(stable) == stable
     assert deltas.settle(final) == rest
+
+
+def test_utterances_are_parted_by_one_space() -> None:
+    text = RunningText()
+    told = [
+        text.settle(""),
+        text.grow("One"),
+        text.settle("One."),
+        text.settle(""),
+        text.grow("Two"),
+        text.settle("Two."),
+    ]
+    assert told == ["", "One", ".", "", " Two", "."]

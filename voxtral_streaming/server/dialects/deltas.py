@@ -40,3 +40,25 @@ class Deltas:
         lead = self._lead if text and not self._told else ""
         self._told += text
         return lead + text
+
+
+class RunningText:
+    """The deltas of utterances that follow each other in one text, parted by spaces."""
+
+    def __init__(self) -> None:
+        self._utterance = Deltas()
+        self._has_text = False
+
+    def grow(self, stable: str) -> str:
+        """What is new in the stable text of a partial; may be empty."""
+        return self._noted(self._utterance.grow(stable))
+
+    def settle(self, text: str) -> str:
+        """What is missing of an utterance's final text, which ends it; may be empty."""
+        rest = self._noted(self._utterance.settle(text))
+        self._utterance = Deltas(" " if self._has_text else "")
+        return rest
+
+    def _noted(self, delta: str) -> str:
+        self._has_text = self._has_text or bool(delta)
+        return delta

@@ -1,0 +1,24 @@
+"""The WebSocket close codes of errors, the same in every dialect unless its clients expect others."""
+
+from __future__ import annotations
+
+from voxtral_streaming.errors import AudioError, ProtocolError, UnsupportedMedia, UnsupportedOption, VoxtralError
+from voxtral_streaming.server.errors import IdleTimeout, MessageTooLarge, SlowConsumer, Stopping, TooManySessions
+
+CLOSE_CODES: dict[type[VoxtralError], int] = {
+    Stopping: 1001,
+    UnsupportedMedia: 1003,
+    AudioError: 1008,
+    ProtocolError: 1008,
+    SlowConsumer: 1008,
+    UnsupportedOption: 1008,
+    MessageTooLarge: 1009,
+    VoxtralError: 1011,
+    IdleTimeout: 4408,
+    TooManySessions: 4429,
+}
+
+
+def close_code(error: VoxtralError) -> int:
+    """See the table of close codes in the protocol page."""
+    return next(CLOSE_CODES[kind] for kind in type(error).__mro__ if kind in CLOSE_CODES)
