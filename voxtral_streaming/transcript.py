@@ -90,7 +90,17 @@ class Cleared:
     """The answer to a `Clear` among the audio: nothing more comes of the utterance that was open."""
 
 
-Event: TypeAlias = SpeechStarted | Partial | SpeechStopped | Final | Flushed | Cleared
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The answer to a `Tick` among the audio: all up to sample `at` was heard, and what was told came before this."""
+
+    at: int
+
+
+Answer: TypeAlias = Flushed | Cleared | Heard
+"""To what is asked among the audio, in its turn: after the finals of all utterances that began before it."""
+
+Event: TypeAlias = SpeechStarted | Partial | SpeechStopped | Final | Answer
 """All that a client hears, besides errors. Utterances are numbered from 0 and come in order."""
 
 

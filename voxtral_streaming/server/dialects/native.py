@@ -41,7 +41,7 @@ from voxtral_streaming.server.errors import InvalidConfig, MessageTooLarge, prob
 from voxtral_streaming.server.fields import Fields, Language, Prompt, wrong_field
 from voxtral_streaming.server.limits import MAX_CONTROL_CHARS, MAX_FRAME_BYTES, MAX_ID_CHARS
 from voxtral_streaming.server.options import check_options
-from voxtral_streaming.transcript import Cleared, Final, Partial, SpeechStarted, SpeechStopped
+from voxtral_streaming.transcript import Cleared, Final, Heard, Partial, SpeechStarted, SpeechStopped
 
 EVENT_TYPES = {SpeechStarted: "speech_started", Partial: "partial", SpeechStopped: "speech_stopped"}
 MIN_LIVE_RATE = 8_000  # hertz: that of the telephone; less is a mistake of the client's
@@ -174,7 +174,7 @@ class Native:
                     **{f"{name}_samples": count for name, count in counts.items()},
                     "utterances": utterances,
                 }
-            case Cleared() | Reply() | Rejected():
+            case Cleared() | Heard() | Reply() | Rejected():
                 raise TypeError(f"this dialect never asks for {type(notice).__name__}")
 
     def _session(self) -> dict[str, Any]:
