@@ -50,7 +50,7 @@ def _choose(model: ModelConfig) -> tuple[Literal["whisper", "voxtral_realtime"],
 
 def _is_realtime(model: ModelConfig) -> bool:
     """Whether the model is here, and a Voxtral Realtime. Raises `WeightsError` for a broken description."""
-    from voxtral_streaming.engines.voxtral.files import is_realtime, locate
+    from voxtral_streaming.engines.voxtral.files import family, locate
 
     if model.name in BUILT_IN_MODELS:
         return False
@@ -58,4 +58,4 @@ def _is_realtime(model: ModelConfig) -> bool:
         folder = locate(model.name, model.revision)
     except WeightsError:  # it is not here, which whisper says, with what it would have taken
         return False
-    return is_realtime(folder)
+    return family(folder) == "voxtral_realtime"

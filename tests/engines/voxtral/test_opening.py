@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from voxtral_streaming.engines.voxtral.files import is_realtime
+from voxtral_streaming.engines.voxtral.files import Family, family
 
 PROGRAM = """
 import sys
 from pathlib import Path
 from voxtral_streaming.config import ModelConfig, StreamingConfig
-from voxtral_streaming.engines.voxtral.files import is_realtime, open_checkpoint
+from voxtral_streaming.engines.voxtral.files import family, open_checkpoint
 from voxtral_streaming.engines.voxtral.opening import open_realtime
 from voxtral_streaming.errors import EngineUnavailable
 
 folder = Path(sys.argv[1])
-assert is_realtime(folder) and open_checkpoint(folder).facts.vocab_size == 512
+assert family(folder) == "voxtral_realtime" and open_checkpoint(folder).facts.vocab_size == 512
 assert "torch" not in sys.modules
 sys.modules["torch"] = None  # as if it were not installed
 try:
@@ -37,15 +37,17 @@ def test_without_torch_the_error_says_what_to_install(tiny: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "content", "expected"),
     [
-        ("config.json", {"model_type": "voxtral_realtime"}, True),
-        ("config.json", {"model_type": "voxtral"}, False),
-        ("params.json", {"ada_rms_norm_t_cond": True}, True),
-        ("params.json", {"dim": 3072}, False),
-        ("readme.json", {}, False),
+        ("config.json", {"model_type": "voxtral_realtime"}, "voxtral_realtime"),
+        ("config.json", {"model_type": "voxtral"}, "voxtral"),
+        ("config.json", {"model_type": "llama"}, None),
+        ("params.json", {"ada_rms_norm_t_cond": True}, "voxtral_realtime"),
+        ("params.json", {"multimodal": {"whisper_model_args": {}}}, "voxtral"),
+        ("params.json", {"dim": 3072}, None),
+        ("readme.json", {}, None),
     ],
 )
 def test_models_are_told_apart_by_their_files(
-    tmp_path: Path, file: str, content: dict[str, object], expected: bool
+    tmp_path: Path, file: str, content: dict[str, object], expected: Family | None
 ) -> None:
     (tmp_path / file).write_text(json.dumps(content))
-    assert is_realtime(tmp_path) is expected
+    assert family(tmp_path) == expected

@@ -20,7 +20,7 @@ SECOND = np.ones(12 * SAMPLES_PER_TOKEN + 40, np.float32)  # thirteen whole wind
 
 @pytest.fixture
 def voice() -> Transcription[str]:
-    return Transcription(Tekken(0, PAD, 32, 480, 2, (b"a", b"b")), N_DELAY)
+    return Transcription(Tekken(2, (b"a", b"b"), 0, PAD, 32, 480), N_DELAY)
 
 
 def ask(voice: Transcription[str], kind: Kind) -> Future[Hypothesis]:

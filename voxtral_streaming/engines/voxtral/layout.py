@@ -37,6 +37,7 @@ class Piece:
     hugging_face: str | None
     shape: tuple[int, ...]
     heads: int = 0
+    is_wide: bool = False  # kept in float32, whatever the model computes in
 
     def name(self, layout: Layout) -> str | None:
         """Its name in a layout."""
@@ -58,10 +59,10 @@ def parameters(facts: ModelFacts) -> dict[str, tuple[Piece, ...]]:
     return dict(chain(_encoder(facts), _projector(facts), _decoder(facts)))
 
 
-_Named: TypeAlias = Iterator[tuple[str, tuple[Piece, ...]]]
+NamedPieces: TypeAlias = Iterator[tuple[str, tuple[Piece, ...]]]
 
 
-def _encoder(facts: ModelFacts) -> _Named:
+def _encoder(facts: ModelFacts) -> NamedPieces:
     dim = facts.encoder.dim
     for index, width in enumerate((N_MELS, dim)):
         for kind, shape in (("weight", (dim, width, CONV_KERNEL)), ("bias", (dim,))):
@@ -73,26 +74,26 @@ def _encoder(facts: ModelFacts) -> _Named:
     for index in range(facts.encoder.n_layers):
         mistral, hugging_face = f"{WHISPER}.transformer.layers.{index}", f"audio_tower.layers.{index}"
         names = Names(mistral, hugging_face, "self_attn_layer_norm", "final_layer_norm")
-        yield from _layer(f"encoder.layers.{index}", names, facts.encoder)
+        yield from layer_pieces(f"encoder.layers.{index}", names, facts.encoder)
         yield from _biases(f"encoder.layers.{index}", names, facts.encoder)
     yield "encoder.norm.weight", (Piece(f"{WHISPER}.transformer.norm.weight", "audio_tower.norm.weight", (dim,)),)
 
 
-def _projector(facts: ModelFacts) -> _Named:
+def _projector(facts: ModelFacts) -> NamedPieces:
     dim = facts.decoder.dim
     for ours, mistral, hugging_face, width in (("into", 0, 1, facts.projector_in), ("out", 2, 2, dim)):
         names = f"{STREAMS}.audio_language_projection.{mistral}", f"multi_modal_projector.linear_{hugging_face}"
         yield f"projector.{ours}.weight", (Piece(f"{names[0]}.weight", f"{names[1]}.weight", (dim, width)),)
 
 
-def _decoder(facts: ModelFacts) -> _Named:
+def _decoder(facts: ModelFacts) -> NamedPieces:
     dim, model = facts.decoder.dim, "language_model"
     embedding = Piece(EMBEDDING["mistral"], EMBEDDING["hugging_face"], (facts.vocab_size, dim))
     yield "decoder.embedding.weight", (embedding,)
     for index in range(facts.decoder.n_layers):
         mistral, hugging_face = f"layers.{index}", f"{model}.layers.{index}"
         names = Names(mistral, hugging_face, "input_layernorm", "post_attention_layernorm")
-        yield from _layer(f"decoder.layers.{index}", names, facts.decoder)
+        yield from layer_pieces(f"decoder.layers.{index}", names, facts.decoder)
         yield from _condition(f"decoder.conditions.{index}", names, dim)
     yield "decoder.norm.weight", (Piece("norm.weight", f"{model}.norm.weight", (dim,)),)
 
@@ -115,7 +116,8 @@ class Names:
         return self.piece(f"attention.w{letter}.{kind}", f"self_attn.{letter}_proj.{kind}", shape, heads)
 
 
-def _layer(ours: str, names: Names, stack: StackFacts) -> _Named:
+def layer_pieces(ours: str, names: Names, stack: StackFacts) -> NamedPieces:
+    """A layer with SwiGLU and RMS norms, without its biases."""
     dim, ffn, n_q, n_kv = stack.dim, stack.ffn_dim, stack.n_heads, stack.n_kv_heads
     q_rows, kv_rows = n_q * stack.head_dim, n_kv * stack.head_dim
     yield (
@@ -142,7 +144,7 @@ def _layer(ours: str, names: Names, stack: StackFacts) -> _Named:
     yield f"{ours}.ffn.down.weight", (names.piece("feed_forward.w2.weight", "mlp.down_proj.weight", (dim, ffn)),)
 
 
-def _biases(ours: str, names: Names, stack: StackFacts) -> _Named:
+def _biases(ours: str, names: Names, stack: StackFacts) -> NamedPieces:
     """Of the encoder; its keys have none, as in Whisper."""
     rows = stack.n_heads * stack.head_dim
     yield (
@@ -157,7 +159,7 @@ def _biases(ours: str, names: Names, stack: StackFacts) -> _Named:
     yield f"{ours}.ffn.down.bias", (names.piece("feed_forward.w2.bias", "mlp.down_proj.bias", (stack.dim,)),)
 
 
-def _condition(ours: str, names: Names, dim: int) -> _Named:
+def _condition(ours: str, names: Names, dim: int) -> NamedPieces:
     for part, mistral, hugging_face, shape in (
         ("into", 0, 1, (CONDITION_DIM, dim)),
         ("out", 2, 2, (dim, CONDITION_DIM)),

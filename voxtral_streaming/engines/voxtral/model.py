@@ -79,10 +79,11 @@ class Encoder(nn.Module):
 class Projector(nn.Module):
     """The encoder frames of a token to one embedding of the decoder."""
 
-    def __init__(self, facts: ModelFacts) -> None:
+    def __init__(self, width: int, dim: int) -> None:
+        """`width`: of the frames of a token, side by side; `dim`: of the decoder."""
         super().__init__()
-        self.into = nn.Linear(facts.projector_in, facts.decoder.dim, bias=False)
-        self.out = nn.Linear(facts.decoder.dim, facts.decoder.dim, bias=False)
+        self.into = nn.Linear(width, dim, bias=False)
+        self.out = nn.Linear(dim, dim, bias=False)
 
     def forward(self, frames: Tensor) -> Tensor:
         """[n, 4 q, encoder dim] to [n, q, decoder dim]."""
@@ -142,7 +143,7 @@ class RealtimeModel(nn.Module):
         super().__init__()
         self.facts = facts
         self.encoder = Encoder(facts)
-        self.projector = Projector(facts)
+        self.projector = Projector(facts.projector_in, facts.decoder.dim)
         self.decoder = Decoder(facts)
 
     @property
