@@ -32,9 +32,14 @@ def seconds(n_samples: int) -> float:
     return n_samples / SAMPLE_RATE
 
 
-def samples_from_ms(milliseconds: int) -> int:
+def milliseconds(n_samples: int) -> int:
+    """Samples to whole milliseconds that have passed."""
+    return n_samples // SAMPLES_PER_MS
+
+
+def samples_from_ms(duration_ms: int) -> int:
     """Milliseconds to samples."""
-    return milliseconds * SAMPLES_PER_MS
+    return duration_ms * SAMPLES_PER_MS
 
 
 def samples_from_seconds(value: float) -> int:

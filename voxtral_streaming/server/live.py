@@ -53,7 +53,7 @@ from voxtral_streaming.server.outbox import Outbox
 from voxtral_streaming.server.problems import answer, count
 from voxtral_streaming.server.service import Service
 from voxtral_streaming.server.tasks import together, unless
-from voxtral_streaming.server.turns import endpointer
+from voxtral_streaming.server.turns import configured, endpointer
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +88,7 @@ def _facts(service: Service) -> SessionFacts:
         language=config.model.language,
         idle_timeout_s=config.server.idle_timeout_s,
         max_utterance_s=min(config.streaming.max_utterance_s, capabilities.max_utterance_s),
+        turns=configured(config),
     )
 
 

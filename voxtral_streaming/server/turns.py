@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from voxtral_streaming.config import Config
 from voxtral_streaming.server.dialects.actions import Turns
 from voxtral_streaming.transcriber import Transcriber
 from voxtral_streaming.vad import open_endpointer
 from voxtral_streaming.vad.activity import Endpointer
+
+
+def configured(config: Config) -> Turns:
+    """What holds where a client says nothing."""
+    vad, streaming = config.vad, config.streaming
+    return Turns(
+        silence_ms=streaming.endpoint_silence_ms,
+        speech_probability=vad.speech_probability,
+        pre_roll_ms=vad.pre_roll_ms,
+    )
 
 
 def endpointer(turns: Turns, transcriber: Transcriber) -> Endpointer:

@@ -172,6 +172,7 @@ class SessionFacts:
     language: str | None  # in force where the client names none
     idle_timeout_s: float
     max_utterance_s: float
+    turns: Turns = Turns()  # as configured
 
 
 class Dialect(Protocol):
