@@ -147,6 +147,9 @@ BAD_VALUES: dict[str, list[Any]] = {
     "server.allowed_origins": ["*", ["*"], ["http//x"], [""], 5, ["https://x/"], ["https://x:443"], ["https://X.org"]],
     "server.api_keys": [[""], ["short"], ["env:MISSING"], ["env:MISSING_AND_RATHER_LONG"], "None", [1234567890123456]],
     "server.host": ["", "a b", "http://x", 5],
+    "server.trusted_proxies": [["proxy.example"], ["10.0.0.0/33"], [5]],
+    "server.max_wrong_keys_per_minute": [0, -1, "many"],
+    "server.tls_key": ["/nonexistent/key.pem", "/etc"],
     "logging.level": ["LOUD", 5],
     "logging.file": ["", "/", 5],
     "model.workers": [0, -1, 10**6],
@@ -261,6 +264,8 @@ def test_values_that_are_wrong_beside_others(write: Any) -> None:
     assert (window.key, window.value, window.expected) == (
         "spectrogram.win_length", "256", "at most `n_fft`, which is 128",
     )  # fmt: skip
+    (certificate,) = problems(write(with_setting("server.tls_key", __file__)))
+    assert (certificate.key, certificate.value) == ("server.tls_cert", "null")
     (endpoint,) = problems(write(with_setting("vad.min_silence_duration_ms", 501)))
     assert (endpoint.key, endpoint.value) == ("streaming.endpoint_silence_ms", "500")
     found = problems(write({**with_setting("vad.min_silence_duration_ms", 501), "server": {"port": 0}}))

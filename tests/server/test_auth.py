@@ -12,7 +12,7 @@ import websockets
 from starlette.routing import Mount, Route, WebSocketRoute
 
 if TYPE_CHECKING:
-    from tests.server.conftest import AccountingEngine, Configure, Running
+    from tests.server.conftest import AccountingEngine, Configure, Launch, Running
 
 KEY = "correct-horse-battery-staple"
 PUBLIC = {"/", "/health/live", "/page/page.css"}
@@ -212,3 +212,46 @@ class TestSecrecy:
         ours = [record for record in caplog.records if not record.name.startswith(("httpcore", "httpx", "websockets"))]
         assert KEY not in metrics
         assert not any(KEY[:-1] in record.getMessage() for record in ours)
+
+
+class TestGuessing:
+    async def test_twenty_wrong_keys_a_minute_and_no_more(self, launch: Launch) -> None:
+        server = launch(server={"api_keys": (KEY,), "max_wrong_keys_per_minute": 20})
+        statuses = [await status_of(server, "GET", "/metrics", **bearer(f"guess-{n}")) for n in range(12)]
+        statuses += [await status_of(server, "WS", "/ws", **bearer(f"guess-{n}")) for n in range(12)]
+        assert statuses == [401] * 20 + [429] * 4
+        async with httpx.AsyncClient(verify=False) as http:
+            refused = await http.get(f"http://{server.host}/metrics", headers=bearer(KEY))
+        assert refused.status_code == 429  # else the answer to a guess would be told
+        assert 0 < int(refused.headers["retry-after"]) <= 60
+        assert refused.json()["error"]["code"] == "too_many_requests"
+        assert await status_of(server, "GET", "/health/live") == 200
+
+    async def test_others_are_not_bothered(self, launch: Launch) -> None:
+        """Behind a proxy that is trusted, each client is counted by itself."""
+        doors = {"max_wrong_keys_per_minute": 3, "trusted_proxies": ("127.0.0.0/8",)}
+        server = launch(server={"api_keys": (KEY,), **doors})
+        for _ in range(5):
+            await status_of(server, "GET", "/metrics", **bearer("wrong"), **{"X-Forwarded-For": "203.0.113.5"})
+        for address, status in (("203.0.113.5", 429), ("203.0.113.6", 200)):
+            headers = bearer(KEY) | {"X-Forwarded-For": f"203.0.113.5, {address}"}
+            assert await status_of(server, "GET", "/metrics", **headers) == status
+
+    async def test_a_name_that_is_made_up_changes_nothing(self, launch: Launch) -> None:
+        server = launch(server={"api_keys": (KEY,), "max_wrong_keys_per_minute": 3})
+        statuses = [
+            await status_of(server, "GET", "/metrics", **bearer("wrong"), **{"X-Forwarded-For": f"203.0.113.{n}"})
+            for n in range(5)
+        ]
+        assert statuses == [401, 401, 401, 429, 429]
+
+    async def test_who_presents_no_key_guesses_nothing(self, launch: Launch) -> None:
+        server = launch(server={"api_keys": (KEY,), "max_wrong_keys_per_minute": 3})
+        assert [await status_of(server, "GET", "/metrics") for _ in range(5)] == [401] * 5
+        assert await status_of(server, "GET", "/metrics", **bearer(KEY)) == 200
+
+
+async def test_so_many_websockets_a_minute_and_no_more(launch: Launch) -> None:
+    server = launch(server={"max_starts_per_minute": 5})
+    assert [await status_of(server, "WS", "/ws") for _ in range(7)] == [101] * 5 + [429] * 2
+    assert await status_of(server, "GET", "/metrics") == 200

@@ -18,6 +18,7 @@ from voxtral_streaming.config.values import (
     ApiKey,
     Device,
     Directory,
+    ExistingFile,
     Host,
     HostPattern,
     Language,
@@ -25,6 +26,7 @@ from voxtral_streaming.config.values import (
     MemorySize,
     Milliseconds,
     ModelName,
+    Network,
     Origin,
     Revision,
     is_loopback,
@@ -59,6 +61,16 @@ class ServerConfig(Section):
     """Keys that clients must present as a bearer token; none: no key is asked for."""
     insecure: bool = False
     """Listen beyond loopback without keys."""
+    tls_cert: ExistingFile | None = None
+    """Certificate chain in PEM, for `https` and `wss`; read again at SIGHUP, together with `tls_key`."""
+    tls_key: ExistingFile | None = None
+    """Private key of `tls_cert` in PEM, without a password."""
+    trusted_proxies: tuple[Network, ...] = ()
+    """Addresses of proxies whose `X-Forwarded-For` is believed; it decides nothing but whom the next two count."""
+    max_wrong_keys_per_minute: int = Field(default=20, ge=1, le=10_000)
+    """Wrong keys from one address in a minute; after that it hears 429 for the rest of the minute, whatever its key."""
+    max_starts_per_minute: int = Field(default=600, ge=1, le=1_000_000)
+    """WebSockets that one address may begin in a minute; one more hears 429."""
     idle_timeout_s: float = Field(default=60.0, gt=0, le=86_400)
     """A live session that sends nothing for so long is closed."""
     drain_s: float = Field(default=30.0, gt=0, le=3600)
@@ -72,6 +84,13 @@ class ServerConfig(Section):
     def _closed_unless_told(self) -> ServerConfig:
         if not (is_loopback(self.host) or self.api_keys or self.insecure):
             raise conflict("host", self.host, "beyond this machine needs `server.api_keys`, or `server.insecure: true`")
+        return self
+
+    @model_validator(mode="after")
+    def _certificate_with_key(self) -> ServerConfig:
+        for name, value, other in (("tls_cert", self.tls_cert, self.tls_key), ("tls_key", self.tls_key, self.tls_cert)):
+            if value is None and other is not None:
+                raise conflict(name, None, "a certificate and its key are needed together")
         return self
 
 

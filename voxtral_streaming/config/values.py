@@ -58,6 +58,14 @@ def _is_model(name: str) -> bool:
     return name in BUILT_IN_MODELS or re.fullmatch(r"[\w-][\w.-]{0,95}/[\w-][\w.-]{0,95}", name, re.ASCII) is not None
 
 
+def _is_network(value: str) -> bool:
+    try:
+        ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
 def is_loopback(host: str) -> bool:
     """Whether a server on `host` can be reached from this machine only."""
     try:
@@ -68,6 +76,7 @@ def is_loopback(host: str) -> bool:
 
 Milliseconds = Annotated[int, Field(ge=0, le=60_000)]
 Host = Annotated[str, Rule(_like(r"[0-9A-Za-z_.:-]{1,253}"), "a host name or an IP address")]
+Network = Annotated[str, Rule(_is_network, "an IP address or a network such as `10.0.0.0/8`")]
 Origin = Annotated[
     str,
     Rule(_is_origin, "an origin as browsers write it, `https://example.org` or `http://localhost:3000`, never `*`"),
@@ -106,4 +115,5 @@ Directory = Annotated[
     Path,
     Rule(lambda path: path.is_absolute() and path.is_dir(), "the absolute path of an existing folder"),
 ]
+ExistingFile = Annotated[Path, Rule(lambda path: path.is_file(), "the path of an existing file")]
 LogFile = Annotated[Path, Rule(lambda path: not path.is_dir(), "the path of a file")]

@@ -13,10 +13,11 @@ from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 
 from voxtral_streaming.config import Config
-from voxtral_streaming.server import files, live, operations, problems
+from voxtral_streaming.server import files, live, minting, mistral_api, operations, problems
 from voxtral_streaming.server.auth import PUBLIC_FOLDER, Guard
 from voxtral_streaming.server.dialects.native import Native
 from voxtral_streaming.server.service import Service
+from voxtral_streaming.server.tokens import Tokens
 from voxtral_streaming.transcriber import Transcriber
 
 PAGE = Path(__file__).parent / "page"
@@ -40,10 +41,11 @@ def create_app(config: Config, transcriber: Transcriber) -> FastAPI:
         swagger_ui_parameters={"validatorUrl": None},
     )
     app.state.service = Service.of(config, transcriber)
-    for router in (doors, files.router, operations.router):
+    app.state.tokens = Tokens()
+    for router in (doors, files.router, minting.router, mistral_api.router, operations.router):
         app.include_router(router)
     app.mount(PUBLIC_FOLDER, StaticFiles(directory=PAGE))
-    app.add_middleware(Guard, config=config.server)
+    app.add_middleware(Guard, config=config.server, tokens=app.state.tokens)
     problems.install(app)
     return app
 

@@ -13,27 +13,32 @@ from starlette.websockets import WebSocket
 
 from voxtral_streaming.config import ServerConfig
 from voxtral_streaming.errors import VoxtralError
+from voxtral_streaming.server.credentials import presented
 from voxtral_streaming.server.errors import OriginForbidden, Unauthorized
+from voxtral_streaming.server.peers import Peers
 from voxtral_streaming.server.problems import answer, count
+from voxtral_streaming.server.throttle import Throttle
+from voxtral_streaming.server.tokens import Token, Tokens
 
 PUBLIC_PATHS = frozenset({"/", "/health/live"})
 PUBLIC_FOLDER = "/page/"
-SCHEMES = frozenset({"bearer", "token"})  # the second is Deepgram's
-SUBPROTOCOL_PREFIX = "bearer."  # how a browser, which cannot set headers, presents its key
-SUBPROTOCOL_BEFORE_KEY = frozenset({"token", "bearer"})  # how Deepgram's browsers do: this, then the bare key
 
 
 class Guard:
-    """Lets through who may ask; everyone else hears 401 or 403, before a WebSocket is accepted.
+    """Lets through who may ask; everyone else hears 401, 403 or 429, before a WebSocket is accepted.
 
     Decides on `scope["path"]`, which routing uses too, and never on the Host header.
     """
 
-    def __init__(self, app: ASGIApp, config: ServerConfig) -> None:
+    def __init__(self, app: ASGIApp, config: ServerConfig, tokens: Tokens) -> None:
         self._app = app
         self._hashes = [_hash(key.get_secret_value().encode()) for key in config.api_keys]
+        self._tokens = tokens
         self._origins = frozenset(config.allowed_origins)
         self._host = config.host
+        self._peers = Peers(config.trusted_proxies)
+        self._wrong_keys = Throttle(config.max_wrong_keys_per_minute, "wrong keys")
+        self._starts = Throttle(config.max_starts_per_minute, "new connections")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check, then pass on."""
@@ -46,11 +51,34 @@ class Guard:
         await self._app(scope, receive, send)
 
     def _check(self, headers: Headers, scope: Scope) -> None:
+        peer = self._peers.of(scope)
+        if scope["type"] == "websocket":
+            self._starts.check(peer)
+            self._starts.count(peer)
         origin = headers.get("origin")
         if origin is not None and origin not in self._origins and not self._is_own(origin, headers, scope):
             raise OriginForbidden("web pages of this origin may not use this server", param="origin")
-        if self._hashes and not self._knows(_presented(headers, scope)):
-            raise Unauthorized("a key is needed: `Authorization: Bearer KEY`", param="authorization")
+        self._check_credentials(peer, scope)
+
+    def _check_credentials(self, peer: str, scope: Scope) -> None:
+        """Let keys pass everywhere, and tokens into WebSockets."""
+        given = presented(scope)
+        token = next(filter(None, map(self._tokens.read, given)), None)
+        if token is not None and not token.is_expired and scope["type"] == "websocket":
+            scope.setdefault("state", {})["session"] = token.session
+        elif self._hashes:
+            self._check_keys(peer, given, token)
+
+    def _check_keys(self, peer: str, keys: list[bytes], token: Token | None) -> None:
+        """Raise `Unauthorized`, or `TooManyRequests` where the peer has guessed too often, right or wrong this time."""
+        self._wrong_keys.check(peer)
+        if self._knows(keys):
+            return
+        if token is not None:
+            raise Unauthorized("a token opens WebSockets, until it expires; mint a new one", param="authorization")
+        if keys:
+            self._wrong_keys.count(peer)
+        raise Unauthorized("a key is needed: `Authorization: Bearer KEY`", param="authorization")
 
     def _is_own(self, origin: str, headers: Headers, scope: Scope) -> bool:
         """Whether the page is this server's own.
@@ -77,24 +105,6 @@ class Guard:
 
 def _is_public(path: str) -> bool:
     return path in PUBLIC_PATHS or path.startswith(PUBLIC_FOLDER)
-
-
-def _presented(headers: Headers, scope: Scope) -> list[bytes]:
-    """The keys that a client presents."""
-    scheme, _, key = headers.get("authorization", "").partition(" ")
-    keys = [key] if scheme.lower() in SCHEMES else []
-    keys += _offered(scope.get("subprotocols", []))
-    return [key.encode("latin-1", "replace") for key in keys[:2]]
-
-
-def _offered(subprotocols: list[str]) -> list[str]:
-    """The keys among the subprotocols of a WebSocket."""
-    match subprotocols:
-        case [word, key] if word.lower() in SUBPROTOCOL_BEFORE_KEY:
-            return [key]
-        case _:
-            prefixed = [name for name in subprotocols if name.startswith(SUBPROTOCOL_PREFIX)]
-            return [name.removeprefix(SUBPROTOCOL_PREFIX) for name in prefixed]
 
 
 def _hash(key: bytes) -> bytes:

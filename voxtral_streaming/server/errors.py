@@ -15,12 +15,11 @@ VoxtralError
 └── Refused                  not now; carries `retry_after_s`
     ├── TooManySessions      of live sessions
     ├── Overloaded           with files
+    ├── TooManyRequests      of one peer within a minute
     └── Stopping             the server is about to stop
 """
 
 from __future__ import annotations
-
-from typing import ClassVar
 
 from voxtral_streaming.errors import EngineError, ProtocolError, VoxtralError
 from voxtral_streaming.server.limits import RETRY_AFTER_S
@@ -89,7 +88,9 @@ class SlowConsumer(VoxtralError):
 class Refused(VoxtralError):
     """Not now; the client may come back after `retry_after_s`."""
 
-    retry_after_s: ClassVar[int] = RETRY_AFTER_S
+    def __init__(self, message: str, *, param: str | None = None, retry_after_s: int = RETRY_AFTER_S) -> None:
+        super().__init__(message, param=param)
+        self.retry_after_s = retry_after_s
 
 
 class TooManySessions(Refused):
@@ -102,6 +103,12 @@ class Overloaded(Refused):
     """Too many files are waiting."""
 
     code = "overloaded"
+
+
+class TooManyRequests(Refused):
+    """The peer did it too often within a minute."""
+
+    code = "too_many_requests"
 
 
 class Stopping(Refused):

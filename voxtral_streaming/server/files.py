@@ -41,7 +41,7 @@ def _success() -> dict[str, Any]:
     "/v1/transcriptions",
     summary="Transcribe a recording",
     response_class=Response,
-    responses={200: _success(), **responses(400, 401, 403, 408, 413, 415, 422, 500, 502, 503, 504)},
+    responses={200: _success(), **responses(400, 401, 403, 408, 413, 415, 422, 429, 500, 502, 503, 504)},
     openapi_extra={"requestBody": body_schema()},
 )
 async def transcribe(request: Request) -> Response:
@@ -57,10 +57,9 @@ async def transcribe(request: Request) -> Response:
 
 
 def _stream_options(asked: Options, capabilities: Capabilities) -> StreamOptions:
-    has_words = capabilities.timestamps == "word"
-    if asked.words and not has_words:
+    if asked.words and capabilities.timestamps != "word":
         raise UnsupportedOption(f"words: {capabilities.name} has no word timestamps", param="words")
-    words = has_words if asked.words is None else asked.words
+    words = capabilities.has_words if asked.words is None else asked.words
     options = StreamOptions(language=asked.language, prompt=asked.prompt, partials=False, words=words)
     check_options(options, capabilities)
     return options

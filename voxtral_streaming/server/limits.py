@@ -30,3 +30,7 @@ MAX_FIELD_BYTES = 2**16  # of a field of a multipart body that is no file; more:
 RETRY_AFTER_S = 5  # what a refused client is told to wait
 BODY_OVERHEAD = 2**20  # bytes around the audio of a body: other fields, boundaries; more: 413
 SHUTDOWN_TIMEOUT_S = 2  # for connections to close, once every session has ended; then they are dropped
+
+TOKEN_TTL_S = 600  # how long a minted token opens sessions, where the client does not say
+MIN_TOKEN_TTL_S, MAX_TOKEN_TTL_S = 10, 7200
+MAX_TOKEN_SESSION_BYTES = 3072  # options that a token carries; it must fit into a header: 422

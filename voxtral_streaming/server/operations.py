@@ -18,7 +18,7 @@ async def live() -> dict[str, str]:
     return {"status": "live"}
 
 
-@router.get("/health/ready", summary="Whether sessions are admitted", responses=responses(401, 403, 503))
+@router.get("/health/ready", summary="Whether sessions are admitted", responses=responses(401, 403, 429, 503))
 async def ready(request: Request) -> dict[str, str]:
     """The engine is loaded, and the server is not about to stop."""
     if request.app.state.service.is_stopping:
@@ -30,7 +30,7 @@ async def ready(request: Request) -> dict[str, str]:
     "/metrics",
     summary="Counters, as Prometheus reads them",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **responses(401, 403)},
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **responses(401, 403, 429)},
 )
 async def metrics(request: Request) -> Response:
     """See `voxtral_*`; none of them names a session or a client."""

@@ -35,6 +35,7 @@ from voxtral_streaming.server.errors import (
     Refused,
     RequestTimeout,
     Stopping,
+    TooManyRequests,
     Unauthorized,
     problem,
 )
@@ -53,6 +54,7 @@ STATUSES: dict[type[VoxtralError], int] = {
     AudioError: 422,
     InvalidRequest: 422,
     UnsupportedOption: 422,
+    TooManyRequests: 429,
     VoxtralError: 500,
     EngineError: 500,
     FetchError: 502,
