@@ -14,13 +14,13 @@ texts = st.lists(st.sampled_from(["one", "two,", "three.", "ça", "vier"]), max_
 @given(texts, st.lists(st.integers(0, 40), max_size=5))
 def test_deltas_of_stable_text_join_to_the_final(text: str, cuts: list[int]) -> None:
     deltas = Deltas()
-    told = [deltas.grow(text[:cut]) for cut in sorted(cuts)]
-    assert "".join([*told, deltas.settle(text)]) == text
+    told = [deltas.tell(text[:cut]) for cut in sorted(cuts)]
+    assert "".join([*told, deltas.tell(text)]) == text
 
 
 def test_surrounding_space_is_never_told() -> None:
     deltas = Deltas()
-    assert [deltas.grow(" One "), deltas.grow(" One  two "), deltas.settle("One  two three")] == [
+    assert [deltas.tell(" One "), deltas.tell(" One  two "), deltas.tell("One  two three")] == [
         "One",
         "  two",
         " three",
@@ -29,9 +29,9 @@ def test_surrounding_space_is_never_told() -> None:
 
 def test_lead_goes_before_the_first_text_only() -> None:
     deltas = Deltas(" ")
-    assert [deltas.grow(""), deltas.grow("One"), deltas.settle("One two")] == ["", " One", " two"]
-    assert Deltas(" ").settle("") == ""
-    assert Deltas(" ").settle("One") == " One"
+    assert [deltas.tell(""), deltas.tell("One"), deltas.tell("One two")] == ["", " One", " two"]
+    assert Deltas(" ").tell("") == ""
+    assert Deltas(" ").tell("One") == " One"
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,8 @@ def test_lead_goes_before_the_first_text_only() -> None:
 )
 def test_a_stable_word_that_differs_from_the_final_is_not_said_again(stable: str, final: str, rest: str) -> None:
     deltas = Deltas()
-    assert deltas.grow(stable) == stable
-    assert deltas.settle(final) == rest
+    assert deltas.tell(stable) == stable
+    assert deltas.tell(final) == rest
 
 
 def test_utterances_are_parted_by_one_space() -> None:

@@ -24,13 +24,9 @@ class Deltas:
         self._lead = lead
         self._told = ""
 
-    def grow(self, stable: str) -> str:
-        """What is new in the stable text of a partial; may be empty."""
-        stable = stable.strip()
-        return self._say(stable[len(self._told) :])
-
-    def settle(self, text: str) -> str:
-        """What is missing of the final text; may be empty."""
+    def tell(self, text: str) -> str:
+        """What is missing of the stable text of a partial, or of the final text; may be empty."""
+        text = text.strip()
         if text.startswith(self._told):
             return self._say(text[len(self._told) :])
         pieces = PIECE.findall(text)
@@ -51,11 +47,11 @@ class RunningText:
 
     def grow(self, stable: str) -> str:
         """What is new in the stable text of a partial; may be empty."""
-        return self._noted(self._utterance.grow(stable))
+        return self._noted(self._utterance.tell(stable))
 
     def settle(self, text: str) -> str:
         """What is missing of an utterance's final text, which ends it; may be empty."""
-        rest = self._noted(self._utterance.settle(text))
+        rest = self._noted(self._utterance.tell(text))
         self._utterance = Deltas(" " if self._has_text else "")
         return rest
 
