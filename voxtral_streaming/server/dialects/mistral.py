@@ -1,0 +1,278 @@
+"""Mistral's realtime transcription, `/v1/audio/transcriptions/realtime`, as their clients speak it.
+
+An error ends the session: their clients stop at the first one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, ValidationError
+
+from voxtral_streaming.audio.encoded import decode_base64
+from voxtral_streaming.audio.pcm import Encoding
+from voxtral_streaming.audio.resample import MAX_RATE
+from voxtral_streaming.audio.units import SAMPLE_RATE, seconds
+from voxtral_streaming.engines.base import StreamOptions
+from voxtral_streaming.errors import ProtocolError, UnsupportedOption, VoxtralError
+from voxtral_streaming.server.dialects.actions import (
+    Action,
+    Audio,
+    AudioFormat,
+    Close,
+    Closed,
+    Failed,
+    Flush,
+    Frame,
+    Notice,
+    Opened,
+    Reply,
+    SessionFacts,
+    Start,
+)
+from voxtral_streaming.server.dialects.closing import close_code
+from voxtral_streaming.server.dialects.deltas import RunningText
+from voxtral_streaming.server.dialects.native import MIN_LIVE_RATE
+from voxtral_streaming.server.dialects.strict_json import parse_object
+from voxtral_streaming.server.errors import InvalidConfig, MessageTooLarge, problem
+from voxtral_streaming.server.fields import Fields, Language, wrong_field
+from voxtral_streaming.server.limits import MAX_CONTROL_CHARS, MAX_FRAME_BYTES
+from voxtral_streaming.server.options import check_options
+from voxtral_streaming.transcript import Final, Partial, Segment, Transcript
+
+MAX_TERMS = 100  # of `context_bias`
+PARAMS = {"prompt": "context_bias", "delay_ms": "target_streaming_delay_ms"}  # our options by Mistral's names
+
+Term = Annotated[str, Field(max_length=128)]
+
+
+class _AudioFields(Fields):
+    encoding: Encoding = "pcm_s16le"
+    sample_rate: int = Field(default=SAMPLE_RATE, ge=MIN_LIVE_RATE, le=MAX_RATE)
+
+
+class _SessionFields(Fields):
+    """What a session may be told; null is left out."""
+
+    audio_format: _AudioFields | None = None
+    target_streaming_delay_ms: int | None = None
+    language: Language | None = None
+    context_bias: Annotated[list[Term], Field(max_length=MAX_TERMS)] | None = None
+    diarize: bool | None = None
+    speaker_references: dict[str, str] | None = None
+    turn_detection: dict[str, Any] | None = None
+
+
+class _Update(Fields):
+    type: Literal["session.update"]
+    session: _SessionFields
+
+
+class _Append(Fields):
+    type: Literal["input_audio.append"]
+    audio: str
+
+
+class _Flush(Fields):
+    type: Literal["input_audio.flush"]
+
+
+class _End(Fields):
+    type: Literal["input_audio.end"]
+
+
+_MESSAGES: Mapping[object, type[Fields]] = {
+    "session.update": _Update,
+    "input_audio.append": _Append,
+    "input_audio.flush": _Flush,
+    "input_audio.end": _End,
+}
+
+
+class MistralRealtime:
+    """One session's side of the protocol."""
+
+    subprotocols: ClassVar[tuple[str, ...]] = ("realtime",)
+
+    def __init__(self, facts: SessionFacts) -> None:
+        self._facts = facts
+        self._asked = _SessionFields()
+        self._is_started = False
+        self._is_ended = False
+        self._text = RunningText()
+        self._segments: list[Segment] = []
+        self._language: str | None = None  # the last that the client was told
+
+    def receive(self, frame: Frame) -> Sequence[Action]:
+        """What a frame asks for; whatever follows the end is ignored."""
+        if self._is_ended:
+            return ()
+        if isinstance(frame, bytes):
+            raise ProtocolError("audio comes as base64 in `input_audio.append`")
+        match _read(frame):
+            case _Update(session=asked):
+                return [self._update(asked)]
+            case _Append(audio=text):
+                return self._in_session(Audio(decode_base64(text, MAX_FRAME_BYTES)))
+            case _Flush():
+                return self._in_session(Flush(None))
+            case _:
+                self._is_ended = True
+                return [Close()]
+
+    def _update(self, asked: _SessionFields) -> Reply:
+        if self._is_started:
+            raise ProtocolError("session: its fields cannot be changed after audio has started", param="session")
+        self._asked = self._asked.model_copy(update=dict(_given(asked)))
+        self._options()
+        return Reply(_dump({"type": "session.updated", "session": self._session()}))
+
+    def _in_session(self, action: Action) -> Sequence[Action]:
+        """The action, after the start if it is the first."""
+        if self._is_started:
+            return [action]
+        self._is_started = True
+        return [Start(self._options(), AudioFormat(**self._audio_format().model_dump())), action]
+
+    def _audio_format(self) -> _AudioFields:
+        return self._asked.audio_format or _AudioFields()
+
+    def _options(self) -> StreamOptions:
+        """What was asked for; raises `UnsupportedOption` for what the engine lacks."""
+        asked, can = self._asked, self._facts.capabilities
+        refuse_lacking(asked.diarize, asked.speaker_references, asked.turn_detection)
+        options = StreamOptions(
+            language=asked.language or self._facts.language,
+            prompt=", ".join(asked.context_bias or ()) or None,
+            delay_ms=asked.target_streaming_delay_ms,
+            partials=can.partials,
+            words=False,
+        )
+        try:
+            check_options(options, can)
+        except UnsupportedOption as error:
+            raise renamed(error) from error
+        return options
+
+    def _session(self) -> dict[str, Any]:
+        return {
+            "request_id": self._facts.id,
+            "model": self._facts.capabilities.model,
+            "audio_format": self._audio_format().model_dump(),
+            "target_streaming_delay_ms": self._asked.target_streaming_delay_ms,
+            "language": self._asked.language or self._facts.language,
+            "context_bias": self._asked.context_bias,
+        }
+
+    def encode(self, notice: Notice) -> Sequence[Frame]:
+        """The messages for a notice; none for what this protocol has no word for."""
+        if isinstance(notice, Reply):
+            return [notice.frame]
+        return [_dump(message) for message in self._messages(notice)]
+
+    def _messages(self, notice: Notice) -> list[dict[str, Any]]:
+        match notice:
+            case Opened():
+                return [{"type": "session.created", "session": self._session()}]
+            case Partial(stable=stable):
+                return _delta(self._text.grow(stable))
+            case Final():
+                return self._final(notice)
+            case Failed(error):
+                return [{"type": "error", "error": self._problem(error)}]
+            case Closed(consumed=consumed):
+                whole = Transcript.of(self._segments, seconds(consumed))
+                return [{"type": "transcription.done", **transcription(whole, self._facts.capabilities.model)}]
+            case _:
+                return []
+
+    def _final(self, final: Final) -> list[dict[str, Any]]:
+        """The rest of the text, and the utterance as a segment."""
+        messages = _delta(self._text.settle(final.text))
+        if not final.text:
+            return messages
+        if final.language is not None and final.language != self._language:
+            self._language = final.language
+            messages.insert(0, {"type": "transcription.language", "audio_language": final.language})
+        segment = Segment.of(final, len(self._segments))
+        self._segments.append(segment)
+        return [*messages, {**_piece(segment), "type": "transcription.segment"}]
+
+    def _problem(self, error: VoxtralError) -> dict[str, Any]:
+        """As Mistral's clients read it: `code` is a number, here that with which the socket is closed."""
+        ours = problem(error)
+        return {**ours, "type": ours["code"], "code": self.close_code(error)}
+
+    def close_code(self, error: VoxtralError) -> int:
+        """As in the native protocol."""
+        return close_code(error)
+
+
+def refuse_lacking(diarize: bool | None, speaker_references: object, turn_detection: object) -> None:
+    """Raise `UnsupportedOption` for what no engine of this server can do."""
+    if diarize:
+        raise UnsupportedOption("diarize: this server does not tell speakers apart", param="diarize")
+    if speaker_references:
+        raise UnsupportedOption("speaker_references: this server knows no speakers", param="speaker_references")
+    if turn_detection is not None:
+        raise UnsupportedOption("turn_detection: this server tells of no turns", param="turn_detection")
+
+
+def renamed(error: UnsupportedOption) -> UnsupportedOption:
+    """The error, with Mistral's name of the option."""
+    name = PARAMS.get(error.param or "", error.param)
+    return UnsupportedOption(f"{name}: {error.message.partition(': ')[2]}", param=name)
+
+
+def transcription(transcript: Transcript, model: str) -> dict[str, Any]:
+    """A transcript as Mistral's clients read it. Tokens are not counted here; the seconds of audio are."""
+    return {
+        "model": model,
+        "text": transcript.text,
+        "language": transcript.language,
+        "segments": [_piece(segment) for segment in transcript.segments],
+        "usage": usage(transcript.duration),
+    }
+
+
+def usage(duration: float) -> dict[str, int]:
+    """What was used: no tokens are counted; whole seconds of audio are."""
+    return {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0, "prompt_audio_seconds": round(duration)}
+
+
+def _piece(segment: Segment) -> dict[str, Any]:
+    return {
+        "type": "transcription_segment",
+        "text": segment.text,
+        "start": segment.start,
+        "end": segment.end,
+        "speaker_id": None,
+    }
+
+
+def _delta(text: str) -> list[dict[str, Any]]:
+    return [{"type": "transcription.text.delta", "text": text}] if text else []
+
+
+def _given(fields: Fields) -> list[tuple[str, Any]]:
+    return [(name, value) for name, value in fields if value is not None]
+
+
+def _dump(message: Mapping[str, Any]) -> str:
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+
+
+def _read(text: str) -> Fields:
+    """The message that a text frame holds, its fields checked."""
+    message = parse_object(text)
+    kind = message.get("type")
+    if kind != "input_audio.append" and len(text) > MAX_CONTROL_CHARS:
+        raise MessageTooLarge(f"a message without audio may have {MAX_CONTROL_CHARS} characters")
+    if not isinstance(kind, str) or kind not in _MESSAGES:
+        raise ProtocolError(f"type: must be one of {', '.join(map(str, _MESSAGES))}", param="type")
+    try:
+        return _MESSAGES[kind].model_validate(message)
+    except ValidationError as error:
+        raise wrong_field(error, InvalidConfig if kind == "session.update" else ProtocolError) from error
