@@ -116,14 +116,19 @@ class Transcriber:
         duration: float | None = None,
         options: StreamOptions | None = None,
         on_progress: Progress | None = None,
+        *,
+        endpointer: Endpointer | None = None,
     ) -> Transcript:
-        """The transcript of a whole recording, given as decoded blocks at 16 kHz."""
+        """The transcript of a whole recording, given as decoded blocks at 16 kHz.
+
+        `endpointer`: a fresh one that cuts the recording into utterances otherwise than configured.
+        """
         await self.initialize()
         meter = _Meter(blocks)
         segments: list[Segment] = []
         chosen = replace(self.options(options), partials=False)
         async with aclosing(
-            recognise(meter.blocks(), self.endpointer(), self.engine, chosen, max_backlog=FILE_BACKLOG)
+            recognise(meter.blocks(), endpointer or self.endpointer(), self.engine, chosen, max_backlog=FILE_BACKLOG)
         ) as events:
             async for event in events:
                 if isinstance(event, Final):

@@ -14,10 +14,11 @@ from voxtral_streaming.errors import UnsupportedOption
 from voxtral_streaming.formats import Format, render
 from voxtral_streaming.server.options import check_options
 from voxtral_streaming.server.problems import responses
-from voxtral_streaming.server.recordings import Job, Options, body_schema, read_job
+from voxtral_streaming.server.recordings import Opener, Options, body_schema, read_job
 from voxtral_streaming.server.service import Service
 from voxtral_streaming.server.tasks import unless
 from voxtral_streaming.transcript import Transcript
+from voxtral_streaming.vad.activity import Endpointer
 
 MEDIA_TYPES: dict[Format, str] = {
     "json": "application/json",
@@ -50,9 +51,7 @@ async def transcribe(request: Request) -> Response:
     with service.uploads.admit(lambda: None):
         async with read_job(request, SourcePolicy.remote(service.config.audio)) as job:
             options = _stream_options(job.options, service.transcriber.engine.capabilities)
-            transcript = await unless(_left(request), _transcribe(service, job, options))
-    if transcript is None:
-        raise ClientDisconnect
+            transcript = await transcript_for(request, job.open, options)
     return Response(render(transcript, job.options.format), media_type=MEDIA_TYPES[job.options.format])
 
 
@@ -65,10 +64,26 @@ def _stream_options(asked: Options, capabilities: Capabilities) -> StreamOptions
     return options
 
 
-async def _transcribe(service: Service, job: Job, options: StreamOptions) -> Transcript:
+async def transcript_for(
+    request: Request, source: Opener, options: StreamOptions, *, endpointer: Endpointer | None = None
+) -> Transcript:
+    """The transcript of a recording, for a client that was admitted; raises `ClientDisconnect` when it leaves first.
+
+    `endpointer`: a fresh one that cuts the recording otherwise than configured.
+    """
+    work = _transcribe(request.app.state.service, source, options, endpointer)
+    transcript = await unless(_left(request), work)
+    if transcript is None:
+        raise ClientDisconnect
+    return transcript
+
+
+async def _transcribe(
+    service: Service, source: Opener, options: StreamOptions, endpointer: Endpointer | None
+) -> Transcript:
     """Wait for a turn, then decode and recognise."""
-    async with service.turns, job.open() as audio:
-        transcript = await service.transcriber.transcript(audio, audio.duration, options)
+    async with service.turns, source() as audio:
+        transcript = await service.transcriber.transcript(audio, audio.duration, options, endpointer=endpointer)
     service.metrics.audio_seconds.labels("file").inc(transcript.duration)
     return transcript
 
