@@ -27,6 +27,12 @@ def _answer(error: VoxtralError) -> bytes:
     return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
 
+def _end(transport: asyncio.Transport) -> None:
+    """Say that nothing more will be written; TLS has no such thing."""
+    if transport.can_write_eof():
+        transport.write_eof()
+
+
 class HttpProtocol(H11Protocol):
     """HTTP/1.1 with a deadline for request headers, and one for a body that goes on after it was answered."""
 
@@ -80,7 +86,7 @@ class HttpProtocol(H11Protocol):
         self._is_deaf = True
         self._stop_headers_timer()
         self.transport.write(_answer(error))
-        self.transport.write_eof()
+        _end(self.transport)
         self._linger_timer = self.loop.call_later(LINGER_S, self.transport.abort)
 
     def _stop_headers_timer(self) -> None:
@@ -166,7 +172,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         why = self.conn.close_sent
         self.queue.put_nowait({"type": "websocket.disconnect", "code": why.code, "reason": why.reason})
         self.transport.write(b"".join(self.conn.data_to_send()))
-        self.transport.write_eof()
+        _end(self.transport)
         self.transport.resume_reading()
         self.close_timer = self.loop.call_later(LINGER_S, self.transport.abort)
 
