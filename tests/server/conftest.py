@@ -27,7 +27,7 @@ from voxtral_streaming.audio.units import SAMPLE_RATE, Samples, seconds
 from voxtral_streaming.config import Config
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
 from voxtral_streaming.server.app import create_app, lifespan
-from voxtral_streaming.server.run import Server, serve
+from voxtral_streaming.server.run import Server, open_certificate, serve
 from voxtral_streaming.server.service import Service
 from voxtral_streaming.transcriber import Transcriber
 from voxtral_streaming.transcript import Hypothesis, Word
@@ -141,7 +141,7 @@ class Running:
         self.host = f"127.0.0.1:{self.listener.getsockname()[1]}"
         self.app = create_app(config, Transcriber(config, engine=engine))
         self.service: Service = self.app.state.service
-        self.server = Server(self.app, config.server)
+        self.server = Server(self.app, config.server, open_certificate(config.server))
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
         self._is_running = threading.Event()
         self._thread.start()

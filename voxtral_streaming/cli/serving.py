@@ -26,4 +26,4 @@ def run(config: Config) -> None:
 def address(server: ServerConfig) -> str:
     """Where the page is, as a browser wants it."""
     host = f"[{server.host}]" if ":" in server.host else server.host
-    return f"http://{host}:{server.port}"
+    return f"{'https' if server.tls_cert else 'http'}://{host}:{server.port}"

@@ -14,9 +14,11 @@ import anyio
 import uvicorn
 from fastapi import FastAPI
 
-from voxtral_streaming.config import Config, ServerConfig
+from voxtral_streaming.config import Config, ServerConfig, is_loopback
+from voxtral_streaming.errors import ConfigError
 from voxtral_streaming.server.app import create_app, lifespan
 from voxtral_streaming.server.limits import (
+    HEADER_TIMEOUT_S,
     MAX_FRAME_BYTES,
     PING_INTERVAL_S,
     PING_TIMEOUT_S,
@@ -24,6 +26,7 @@ from voxtral_streaming.server.limits import (
 )
 from voxtral_streaming.server.protocols import HttpProtocol, WebSocketProtocol
 from voxtral_streaming.server.service import Service
+from voxtral_streaming.server.tls import Certificate
 from voxtral_streaming.transcriber import Transcriber
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -37,27 +40,41 @@ def serve(
 ) -> None:
     """Serve until SIGINT or SIGTERM, then drain: whoever speaks gets his finals.
 
-    The address is bound before the model is loaded; raises OSError where that fails, and what
-    loading raises. `on_ready` is called when the model is loaded and the server listens. A second
-    signal, or sessions that do not end within `server.drain_s`, end the process at once, with exit
-    status 1.
+    The address is bound before the model is loaded; raises OSError where that fails, ConfigError
+    for a certificate that cannot be used, and what loading raises. `on_ready` is called when the
+    model is loaded and the server listens. A second signal, or sessions that do not end within
+    `server.drain_s`, end the process at once, with exit status 1.
     """
+    certificate = open_certificate(config.server)
     with bind(config.server) as listener:
-        asyncio.run(_serve(config, transcriber or Transcriber(config), listener, on_ready))
+        asyncio.run(_serve(config, transcriber or Transcriber(config), listener, certificate, on_ready))
 
 
 async def _serve(
-    config: Config, transcriber: Transcriber, listener: socket.socket, on_ready: Callable[[], None] | None
+    config: Config,
+    transcriber: Transcriber,
+    listener: socket.socket,
+    certificate: Certificate | None,
+    on_ready: Callable[[], None] | None,
 ) -> None:
     app = create_app(config, transcriber)
-    server = Server(app, config.server, on_ready)
+    server = Server(app, config.server, certificate, on_ready)
     async with lifespan(app):
-        with server.stopped_by_signals():
+        with server.told_by_signals():
             await server.serve([listener])
         if not server.is_drained:
             logger.error("ended before every session was finished")
             logging.shutdown()
             os._exit(EXIT_FORCED)  # an engine that hangs would hold the process
+
+
+def open_certificate(config: ServerConfig) -> Certificate | None:
+    """The configured certificate, or None for plain HTTP; raises ConfigError. Warns of keys that cross a network."""
+    if config.tls_cert is not None and config.tls_key is not None:
+        return Certificate(config.tls_cert, config.tls_key)
+    if not (is_loopback(config.host) or config.trusted_proxies):
+        logger.warning("without `server.tls_cert` audio, text and keys cross the network for everyone to read")
+    return None
 
 
 def bind(config: ServerConfig) -> socket.socket:
@@ -76,7 +93,13 @@ def bind(config: ServerConfig) -> socket.socket:
 class Server(uvicorn.Server):
     """uvicorn, which by itself would cut every WebSocket off when it is told to stop."""
 
-    def __init__(self, app: FastAPI, config: ServerConfig, on_ready: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        app: FastAPI,
+        config: ServerConfig,
+        certificate: Certificate | None = None,
+        on_ready: Callable[[], None] | None = None,
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -96,34 +119,64 @@ class Server(uvicorn.Server):
             )
         )
         self._service: Service = app.state.service
+        self._certificate = certificate
         self._drain_s = config.drain_s
         self._on_ready = on_ready
         self._draining: asyncio.Task[None] | None = None
         self.is_drained = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen."""
-        await super().startup(sockets)
+        """Listen on the sockets; uvicorn itself would let a TLS handshake take a minute."""
+        tls = None if self._certificate is None else self._certificate.context
+        self.servers = [
+            await asyncio.get_running_loop().create_server(
+                self._protocol,
+                sock=listener,
+                ssl=tls,
+                ssl_handshake_timeout=HEADER_TIMEOUT_S if tls else None,
+                backlog=self.config.backlog,
+            )
+            for listener in sockets or ()
+        ]
+        self.started = True
         logger.info("listening on port %d", self.servers[0].sockets[0].getsockname()[1])
         if self._on_ready is not None:
             self._on_ready()
 
+    def _protocol(self) -> asyncio.Protocol:
+        """What speaks on a new connection."""
+        return HttpProtocol(config=self.config, server_state=self.server_state, app_state={})
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave signals to `stopped_by_signals`."""
+        """Leave signals to `told_by_signals`."""
         yield
 
     @contextmanager
-    def stopped_by_signals(self) -> Iterator[None]:
-        """Stop in order at the first signal, and at once at the second."""
+    def told_by_signals(self) -> Iterator[None]:
+        """Stop in order at the first signal, and at once at the second; read the certificate again at SIGHUP."""
+        answers = dict.fromkeys(STOP_SIGNALS, self.stop)
+        if self._certificate is not None:
+            answers[signal.SIGHUP] = self.reload
         loop = asyncio.get_running_loop()
-        for number in STOP_SIGNALS:
-            loop.add_signal_handler(number, self.stop)
+        for number, answer in answers.items():
+            loop.add_signal_handler(number, answer)
         try:
             yield
         finally:
-            for number in STOP_SIGNALS:
+            for number in answers:
                 loop.remove_signal_handler(number)
+
+    def reload(self) -> None:
+        """Use what now is in the files of the certificate; if that is of no use, say so and go on with the old one."""
+        if self._certificate is None:
+            return
+        try:
+            self._certificate.reload()
+        except ConfigError as error:
+            logger.error("the old certificate stays: %s", error)
+        else:
+            logger.info("the certificate was read again")
 
     def stop(self) -> None:
         """Begin to drain; called again, end at once."""
