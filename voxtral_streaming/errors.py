@@ -16,6 +16,8 @@
     │   ├── WeightsError         weights are missing, truncated or altered (exit code 3)
     │   ├── EngineUnavailable    this engine cannot run here; says what is missing
     │   └── EngineFailed         recognition itself failed
+    │       ├── EngineLost       the engine ended, and with it what it had heard
+    │       └── PoisonAudio      an utterance that ends the engine again and again; it was given up
     ├── UnsupportedOption        the engine cannot honour an option that was asked for
     └── ProtocolError            a client's message is malformed or out of order
 
@@ -146,6 +148,18 @@ class EngineFailed(EngineError):
     """Recognition itself failed."""
 
     code = "engine_failed"
+
+
+class EngineLost(EngineFailed):
+    """The engine ended, and with it what it had heard; whoever kept the samples may feed them to the next one."""
+
+    code = "engine_lost"
+
+
+class PoisonAudio(EngineFailed):
+    """An utterance that ends the engine again and again; it was given up."""
+
+    code = "poison_audio"
 
 
 class UnsupportedOption(VoxtralError):

@@ -1,0 +1,127 @@
+"""The engine of one process after another."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+from voxtral_streaming.engines.base import Capabilities, StreamOptions
+from voxtral_streaming.engines.options import check_options
+from voxtral_streaming.engines.process.process import EngineProcess, ProcessStream
+from voxtral_streaming.engines.process.watchdog import Policy
+from voxtral_streaming.engines.process.wire import Start
+from voxtral_streaming.engines.replay import Witness
+from voxtral_streaming.errors import EngineError, EngineFailed, EngineUnavailable
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How the child makes its engine: it calls `function` of `module` with `arguments`, which JSON can hold."""
+
+    module: str
+    function: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+class ProcessEngine:
+    """Implements `MortalEngine`: when its process ends, its streams end with `EngineLost`, and the next one starts."""
+
+    def __init__(self, recipe: Recipe, policy: Policy | None = None) -> None:
+        self._policy = policy or Policy()
+        self._start = Start(recipe.module, recipe.function, recipe.arguments, self._policy.beat_s)
+        self._witness: Witness | None = None
+        self._process: EngineProcess | None = None
+        self._trouble: EngineUnavailable | None = None
+        self._supervising: asyncio.Task[None] | None = None
+        self.n_restarts = 0
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the engine can do; known once it is started, also while it is away."""
+        return self._last().capabilities
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the engine can be asked now."""
+        return self._process is not None and self._process.is_alive
+
+    @property
+    def pid(self) -> int:
+        """The process id of the last child."""
+        return self._last().pid
+
+    def _last(self) -> EngineProcess:
+        if self._process is None:
+            raise EngineFailed("the engine has not been started")
+        return self._process
+
+    def testify(self, witness: Witness) -> None:
+        """Tell `witness` of the engine's end and return; to be called before `start`."""
+        self._witness = witness
+
+    async def start(self) -> None:
+        """Start the first process; what the engine raises comes out, and nothing is tried again."""
+        self._process = await self._begin()
+        self._supervising = asyncio.create_task(self._supervise())
+
+    async def _begin(self) -> EngineProcess:
+        return await EngineProcess.start(self._start, self._policy, self._lost)
+
+    def open(self, options: StreamOptions, at: int) -> ProcessStream:
+        """Open a stream. Raises `EngineLost` while the engine is away, `EngineUnavailable` when it stays away."""
+        process = self._last()
+        check_options(options, process.capabilities)
+        if self._trouble is not None:
+            raise self._trouble
+        return process.open(options, at)
+
+    async def close(self) -> None:
+        """End the process."""
+        if self._supervising is not None:
+            self._supervising.cancel()
+            await asyncio.wait([self._supervising])
+        if self.is_there:
+            await self._last().close()
+
+    def _lost(self) -> None:
+        if self._witness is not None:
+            self._witness.lost()
+
+    async def _supervise(self) -> None:
+        """Start a new process whenever the last one has ended, later and later when they are of no use."""
+        n_failures = 0  # processes in a row that did not start, or ended before they answered anything
+        while True:
+            process = self._last()
+            reason = await process.ended()
+            logger.error("the process of the engine is lost: %s; it is started again", reason)
+            n_failures = 0 if process.n_answers else n_failures + 1
+            n_failures = await self._restart(n_failures)
+
+    async def _restart(self, n_failures: int) -> int:
+        """Try until a process has started; how many failures there were in a row."""
+        delays = self._policy.delays_s
+        while True:
+            if n_failures >= self._policy.patience:
+                self._give_up(n_failures)
+            await asyncio.sleep(delays[min(n_failures, len(delays) - 1)])
+            self.n_restarts += 1
+            try:
+                self._process = await self._begin()
+            except (EngineError, OSError) as error:
+                logger.error("the engine does not start: %s", error)
+                n_failures += 1
+                continue
+            self._trouble = None
+            if self._witness is not None:
+                self._witness.back()
+            return n_failures
+
+    def _give_up(self, n_failures: int) -> None:
+        """Tell those who wait that there is no engine; trying goes on."""
+        self._trouble = EngineUnavailable(f"the process of the engine failed {n_failures} times in a row")
+        if self._witness is not None:
+            self._witness.given_up(self._trouble)
