@@ -1,0 +1,1 @@
+"""OpenAI's Realtime API, transcription sessions."""
