@@ -9,6 +9,8 @@ from voxtral_streaming.audio.units import Samples
 from voxtral_streaming.transcript import Hypothesis
 
 TimestampGrade = Literal["word", "segment", "none"]
+"""What an engine tells times of. `segment`: of stretches of speech only; the words of a final have times all the same,
+which were worked out from those and may be off by some tenths of a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,11 @@ class Capabilities:
     max_utterance_s: float = 30.0  # longer utterances must be cut by the endpointer
     tells_language: bool = True  # hypotheses say which language was detected
 
+    @property
+    def has_words(self) -> bool:
+        """Whether finals have words with times; only where `timestamps` is `word` were these measured."""
+        return self.timestamps != "none"
+
 
 @dataclass(frozen=True, slots=True)
 class StreamOptions:
@@ -36,7 +43,7 @@ class StreamOptions:
     prompt: str | None = None  # names and words to expect
     delay_ms: int | None = None  # look-ahead of a streaming model
     partials: bool = True  # False: only `finish` decodes
-    words: bool = True  # word timestamps on finals
+    words: bool = True  # finals have words with times
 
 
 class Stream(Protocol):

@@ -13,7 +13,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from voxtral_streaming.audio.units import Samples  # noqa: E402
+from voxtral_streaming.audio.units import SAMPLE_RATE, Samples  # noqa: E402
 from voxtral_streaming.engines.voxtral.checkpoint import load_model  # noqa: E402
 from voxtral_streaming.engines.voxtral.files import Checkpoint, open_checkpoint  # noqa: E402
 from voxtral_streaming.engines.voxtral.framer import Framer  # noqa: E402
@@ -57,6 +57,15 @@ def clip() -> Samples:
 
 
 @pytest.fixture(scope="session")
+def spoken(clip: Samples) -> list[tuple[float, float]]:
+    """Seconds at which each word of `clip` begins and ends; it is silent to the last bit between them."""
+    sound = np.nonzero(clip)[0]
+    last = np.nonzero(np.diff(sound) > SAMPLE_RATE // 5)[0]  # of each word but the last, as an index into `sound`
+    starts, ends = np.append(sound[0], sound[last + 1]), np.append(sound[last], sound[-1])
+    return [(start / SAMPLE_RATE, end / SAMPLE_RATE) for start, end in zip(starts, ends, strict=True)]
+
+
+@pytest.fixture(scope="session")
 def checkpoint() -> Checkpoint:
     return open_checkpoint(TINY)
 
@@ -92,7 +101,7 @@ def transcribe_alone(checkpoint: Checkpoint) -> Transcribe:
         stepper.join(row, n_delay)
         while (left := len(windows) - len(tokens)) > 0:
             count = min(left, n_tokens)
-            tokens += stepper.step(windows[len(tokens) :][:count][None], [count], row)[0]
+            tokens += stepper.step(windows[len(tokens) :][:count][None], [count], row)[0].tokens
         return tokens[n_delay + 1 :]
 
     return transcribe

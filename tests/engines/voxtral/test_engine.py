@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from voxtral_streaming.audio.units import Samples
+from voxtral_streaming.audio.units import SAMPLE_RATE, Samples
 from voxtral_streaming.config import ModelConfig, StreamingConfig
 from voxtral_streaming.engines.base import StreamOptions
 from voxtral_streaming.engines.voxtral.engine import RealtimeStream, VoxtralRealtimeEngine
@@ -87,6 +87,39 @@ async def test_sessions_choose_their_delay(running: Open, clip: Samples, words: 
         assert texts == [words] * 3
 
 
+@pytest.mark.parametrize("delay_ms", [240, 480, 960])
+async def test_words_are_placed_where_they_were_spoken(
+    running: Open, clip: Samples, words: str, spoken: list[tuple[float, float]], delay_ms: int
+) -> None:
+    """Ends within a step of 80 ms; beginnings, which are estimated, within 250 ms. Here the stream is 5 s old."""
+    later = 5.0
+    async with running() as engine:
+        stream = engine.open(StreamOptions(delay_ms=delay_ms), at=round(later * SAMPLE_RATE))
+        stream.feed(clip)
+        final = await stream.finish()
+        stream.close()
+    assert [word.text for word in final.words] == words.split()
+    for word, (start, end) in zip(final.words, spoken, strict=True):
+        assert abs(word.end - later - end) <= 0.08
+        assert abs(word.start - later - start) <= 0.25
+        assert 0.9 < word.probability <= 1
+    moments = [moment for word in final.words for moment in (word.start, word.end)]
+    assert moments == sorted(moments)
+
+
+async def test_words_do_not_depend_on_blocks_and_flushes_and_may_be_left_out(running: Open, clip: Samples) -> None:
+    async with running() as engine:
+        whole, cut, without = (engine.open(StreamOptions(words=words), at=0) for words in (True, True, False))
+        whole.feed(clip)
+        without.feed(clip)
+        for start in range(0, len(clip), 11_111):
+            cut.feed(clip[start : start + 11_111])
+            await cut.flush()
+        expected = await whole.finish()
+        assert await cut.finish() == expected
+        assert await without.finish() == Hypothesis(expected.stable)
+
+
 async def test_partials_only_grow_and_come_before_the_end(running: Open, clip: Samples, words: str) -> None:
     async with running() as engine:
         stream, shown = engine.open(StreamOptions(), at=0), [""]
@@ -125,7 +158,9 @@ async def test_a_finish_after_a_flush_costs_no_step(
         stream.feed(clip)
         flushed = await stream.flush()
         monkeypatch.setattr(engine._worker, "_step", lambda: None)
-        assert (await stream.finish()) == Hypothesis(flushed.stable + flushed.tentative)
+        final = await stream.finish()
+        assert (final.stable, final.tentative) == (flushed.stable + flushed.tentative, "")
+        assert " ".join(word.text for word in final.words) == final.text
         stream.close()
 
 

@@ -64,3 +64,6 @@ async def test_spoken_words_come_out_exact(tiny: Path, clip: Samples, words: str
         partials = [one["stable"] for one in messages if one["type"] == "partial"]
         assert partials == sorted(partials, key=len)
         assert messages[0]["engine"]["timestamps"] == "segment"
+        for final in (one for one in messages if one["type"] == "final"):
+            assert " ".join(word["text"] for word in final["words"]) == final["text"]
+            assert all(final["start"] <= word["start"] <= word["end"] <= final["end"] for word in final["words"])

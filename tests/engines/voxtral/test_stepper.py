@@ -145,8 +145,8 @@ def advance(stepper: Stepper, seated: list[Listener], n_tokens: int, chance: ran
     windows = torch.zeros(len(seated), n_tokens, WINDOW_PER_TOKEN)
     for row, (stream, count) in enumerate(zip(seated, counts, strict=True)):
         windows[row, :count] = stream.next(count)
-    for stream, tokens in zip(seated, stepper.step(windows, counts), strict=True):
-        stream.tokens += tokens
+    for stream, predicted in zip(seated, stepper.step(windows, counts), strict=True):
+        stream.tokens += predicted.tokens
 
 
 def leave(stepper: Stepper, seated: list[Listener]) -> None:
@@ -170,7 +170,7 @@ def test_a_row_goes_back_to_a_mark_as_if_nothing_had_been(
         for _ in range(4):
             stepper.step(noise, [CATCH_UP], 1)
         stepper.rewind(1, mark)
-        stream.tokens += stepper.step(stream.next(1)[None], [1], 1)[0]
+        stream.tokens += stepper.step(stream.next(1)[None], [1], 1)[0].tokens
     assert stream.tokens[7:] == transcribe_alone(open_stepper(), clip)
 
 

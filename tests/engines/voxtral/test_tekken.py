@@ -31,7 +31,7 @@ def test_facts_agree_with_the_library_of_its_makers(tiny: Path, checkpoint: Chec
 @pytest.fixture(scope="module")
 def bytewise() -> Tekken:
     """A vocabulary of the 256 bytes, after two special tokens."""
-    return Tekken(2, tuple(bytes([n]) for n in range(256)), 0, 1, 32, 480)
+    return Tekken(2, tuple(bytes([n]) for n in range(256)), 0, 1, 32, 480, 0)
 
 
 @given(text=st.text(max_size=20))

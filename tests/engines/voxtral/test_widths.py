@@ -48,7 +48,7 @@ def test_logits_are_those_of_transformers(oracle: Any, tiny: Path, tmp_path: Pat
     stepper.join(0, N_DELAY)
     stepper.model.decoder.register_forward_hook(lambda _module, _inputs, output: heard.append(output[0, 0]))
     windows = torch.randn(N_TOKENS, WINDOW_PER_TOKEN, generator=torch.Generator().manual_seed(1)) / 10
-    tokens = [stepper.step(window[None, None], [1])[0][0] for window in windows]
+    tokens = [stepper.step(window[None, None], [1])[0].tokens[0] for window in windows]
     ids = [1] + [32] * (32 + N_DELAY) + tokens[N_DELAY + 1 : -1]
     mel = stepper.mel(windows).transpose(0, 1).flatten(1)[None]  # [1, n_mels, 8 n_tokens]
     silence = stepper.mel(torch.zeros(WINDOW_PER_TOKEN)).repeat(1, 31)[None]

@@ -80,7 +80,7 @@ class TestReceive:
         assert Native(facts).receive(message("start")) == [Start(StreamOptions(language="fr"), AudioFormat())]
 
     def test_what_the_engine_lacks_is_not_in_force(self) -> None:
-        (start,) = native(partials=False, timestamps="segment").receive(message("start"))
+        (start,) = native(partials=False, timestamps="none").receive(message("start"))
         assert start == Start(StreamOptions(partials=False, words=False), AudioFormat())
 
     def test_messages(self) -> None:

@@ -110,7 +110,8 @@ class VoxtralRealtimeEngine:
         checkpoint, worker = self._started()
         self._check(options)
         delay_ms = checkpoint.tekken.delay_ms if options.delay_ms is None else options.delay_ms
-        stream = RealtimeStream(self._streams, worker, Voice(checkpoint.tekken, delay_tokens(delay_ms)))
+        voice = Voice(checkpoint.tekken, delay_tokens(delay_ms), at=at, words=options.words)
+        stream = RealtimeStream(self._streams, worker, voice)
         self._streams.add(stream)
         return stream
 
@@ -160,7 +161,7 @@ class RealtimeStream:
         return await self._ask(Kind.FLUSH)
 
     async def finish(self) -> Hypothesis:
-        """The final text."""
+        """The final text, with its words."""
         return await self._ask(Kind.FINISH)
 
     def close(self) -> None:

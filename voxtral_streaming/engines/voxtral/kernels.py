@@ -83,4 +83,4 @@ def _rehearse(stepper: Stepper) -> list[list[int]]:
     """The tokens of a second of noise in the first row."""
     noise = torch.randn(1, CATCH_UP, WINDOW_PER_TOKEN, generator=torch.Generator().manual_seed(0)) / 10
     stepper.join(0, n_delay=1)
-    return [stepper.step(noise, [n])[0] for n in (CATCH_UP, CATCH_UP, 1, 1)]
+    return [stepper.step(noise, [n])[0].tokens for n in (CATCH_UP, CATCH_UP, 1, 1)]

@@ -12,11 +12,10 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from voxtral_streaming.engines.voxtral.stepper import Advance
+from voxtral_streaming.engines.voxtral.stepper import Advance, Outputs
 
 WARM_UPS = 2  # runs before a recording: libraries choose kernels and take their memory
 
-Outputs: TypeAlias = tuple[Tensor, Tensor]
 Record: TypeAlias = Callable[[Callable[[], Outputs]], tuple[Callable[[], Any], Outputs]]
 """Records a function without arguments; answers what replays it, and the outputs that a replay fills anew."""
 

@@ -27,8 +27,10 @@ from voxtral_streaming.engines.voxtral.mel import LogMel
 from voxtral_streaming.engines.voxtral.model import ConvState, RealtimeModel
 from voxtral_streaming.engines.voxtral.ring import Ring, RowView
 from voxtral_streaming.engines.voxtral.tekken import DELAYS_MS, Tekken, delay_tokens
+from voxtral_streaming.engines.voxtral.words import Predicted
 
-Advance: TypeAlias = Callable[[Tensor, Tensor, int, int, int], tuple[Tensor, Tensor]]
+Outputs: TypeAlias = tuple[Tensor, Tensor, Tensor]
+Advance: TypeAlias = Callable[[Tensor, Tensor, int, int, int], Outputs]
 
 CATCH_UP = 8  # tokens of a row in one step, at most
 
@@ -105,16 +107,16 @@ class Stepper(nn.Module):
         self.rewind(row, prefix.mark)
 
     @torch.inference_mode()
-    def step(self, windows: Tensor, counts: Sequence[int], first_row: int = 0) -> list[list[int]]:
+    def step(self, windows: Tensor, counts: Sequence[int], first_row: int = 0) -> list[Predicted]:
         """Advance rows `first_row`… by the first `counts` of their windows each.
 
         `windows` [n, q, window] are samples; those that do not count may hold anything finite. Answers, per row, the
-        token predicted after each window that was taken: of `counts`, at least one, and all that were guessed right.
+        tokens predicted after the windows that were taken: of `counts`, at least one, and all that were guessed right.
         """
         n, q, _ = windows.shape
         furthest = max(self._heard[first_row : first_row + n]) + q
         mel = self.mel(windows.to(self.model.device)).to(self.model.dtype)  # [n, q, n_mels, 8]
-        predicted, accepted = self.advance(
+        predicted, probabilities, accepted = self.advance(
             mel.transpose(1, 2).flatten(2),  # [n, n_mels, 8 q]
             torch.tensor(counts, device=self.model.device),
             first_row,
@@ -123,7 +125,8 @@ class Stepper(nn.Module):
         taken = accepted.tolist()
         for row, n_taken in enumerate(taken, first_row):
             self._heard[row] += n_taken
-        return [tokens[:n_taken] for tokens, n_taken in zip(predicted.tolist(), taken, strict=True)]
+        answers = zip(predicted.tolist(), probabilities.tolist(), taken, strict=True)
+        return [Predicted(tokens[:n_taken], given[:n_taken]) for tokens, given, n_taken in answers]
 
     def shape(self, n_rows: int, n_tokens: int, first_row: int = 0) -> tuple[int, int]:
         """The rows and tokens of a step that serves `n_rows` rows from `first_row` on with up to `n_tokens` each."""
@@ -202,8 +205,8 @@ class Stepper(nn.Module):
 
     def _advance(
         self, mel: Tensor, counts: Tensor, first_row: int, encoder_length: int, decoder_length: int
-    ) -> tuple[Tensor, Tensor]:
-        """Mel [n, n_mels, 8 q], counts [n] to predictions [n, q] and how many of them stand [n].
+    ) -> Outputs:
+        """Mel [n, n_mels, 8 q], counts [n] to predictions, their probabilities [n, q] and how many of them stand [n].
 
         Rows change only when all is computed: a step that failed for want of memory can be taken again.
         """
@@ -223,7 +226,7 @@ class Stepper(nn.Module):
             self._row_state(), (at[:, 0] + accepted, following, *conv.state(accepted)), strict=True
         ):
             tensor[rows] = value
-        return predicted, accepted
+        return predicted, _probability(logits, predicted), accepted
 
     def _places(self, rows: slice, n: int, per_token: int) -> Tensor:
         """The next `n` positions of each row, [n_rows, n]."""
@@ -243,3 +246,9 @@ class Stepper(nn.Module):
         accepted = torch.minimum(right + 1, counts)
         last = following.gather(1, (accepted - 1).clamp(min=0)[:, None])[:, 0]
         return accepted, torch.where(accepted > 0, last, self.tokens[rows])
+
+
+def _probability(logits: Tensor, tokens: Tensor) -> Tensor:
+    """What logits [n, q, vocab] give of all probability to their likeliest tokens [n, q]."""
+    below = logits - logits.gather(-1, tokens[..., None])
+    return below.exp_().sum(-1, dtype=torch.float32).reciprocal()

@@ -13,7 +13,7 @@ from voxtral_streaming.audio.units import SAMPLE_RATE
 from voxtral_streaming.engines.voxtral.facts import HOP, MS_PER_TOKEN, N_MELS, WINDOW, Section, read_json
 from voxtral_streaming.errors import WeightsError
 
-BOS, STREAMING_PAD = "<s>", "[STREAMING_PAD]"
+BOS, STREAMING_PAD, STREAMING_WORD = "<s>", "[STREAMING_PAD]", "[STREAMING_WORD]"
 BUFFER_TOKENS = 10  # room for the last word after the delay, as mistral-common pads a recording
 DELAYS_MS = (*range(80, 1201, 80), 2400)  # what the model was trained for
 
@@ -43,6 +43,7 @@ class Tekken(Vocabulary):
     streaming_pad: int
     n_left_pad: int  # tokens of silence before the audio
     delay_ms: int  # the look-ahead of a session that asks for none
+    streaming_word: int  # stands before a word
 
     def prompt_length(self, n_delay: int) -> int:
         """Tokens that are given, not generated: the beginning, the left padding and the delay."""
@@ -66,6 +67,7 @@ def read_tekken(file: Path) -> Tekken:
         streaming_pad=special(STREAMING_PAD),
         n_left_pad=audio.int("streaming_n_left_pad_tokens"),
         delay_ms=_delay(audio),
+        streaming_word=special(STREAMING_WORD),
     )
 
 

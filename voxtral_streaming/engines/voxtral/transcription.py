@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -13,7 +12,8 @@ from numpy.typing import NDArray
 
 from voxtral_streaming.audio.units import Samples
 from voxtral_streaming.engines.voxtral.framer import Framer
-from voxtral_streaming.engines.voxtral.tekken import Detokenizer, Tekken
+from voxtral_streaming.engines.voxtral.tekken import Tekken
+from voxtral_streaming.engines.voxtral.words import Predicted, Writer, timed, whole
 from voxtral_streaming.transcript import Hypothesis
 
 MarkT = TypeVar("MarkT")
@@ -43,7 +43,7 @@ class _Ending(Generic[MarkT]):
     mark: MarkT
     n_samples: int  # heard before it
     windows: Windows
-    detokenizer: Detokenizer
+    writer: Writer
     n_taken: int = 0
     text: str = ""
 
@@ -51,21 +51,23 @@ class _Ending(Generic[MarkT]):
 class Transcription(Generic[MarkT]):
     """Hears windows of audio; when all of it is asked for, silence after it, from which it can come back.
 
-    The worker takes `n_due` windows with `windows`, runs them and hands the tokens to `took`.
+    The worker takes `n_due` windows with `windows`, runs them and hands the tokens to `took`. The final has words if
+    `words` asks for them; their times count from `at`, the position of the first sample.
     """
 
-    def __init__(self, tekken: Tekken, n_delay: int) -> None:
+    def __init__(self, tekken: Tekken, n_delay: int, *, at: int = 0, words: bool = True) -> None:
         self.n_delay = n_delay
         self.text = ""  # it only grows
         self.request: Request | None = None
         self._n_right_pad = tekken.n_right_pad(n_delay)
+        self._at, self._has_words = at, words
         self._framer = Framer()
-        self._detokenizer = Detokenizer(tekken)
+        self._writer = Writer(tekken)
         self._n_prompt = n_delay + 1  # predictions before the prompt's end: nobody reads them
         self._n_asked = 0  # samples that the answer must cover
         self._shown = ""
         self._ending: _Ending[MarkT] | None = None
-        self._ended: tuple[int, Hypothesis] | None = None  # the whole text, and after how many samples
+        self._ended: tuple[int, Hypothesis] | None = None  # the whole of it, and after how many samples
 
     def feed(self, samples: Samples) -> None:
         """Hear more."""
@@ -95,7 +97,7 @@ class Transcription(Generic[MarkT]):
     def begin_ending(self, mark: MarkT) -> None:
         """Go on with silence; `mark` is where the row stands."""
         windows = self._framer.padded(self._framer.n_padded(self._n_right_pad))
-        self._ending = _Ending(mark, self._framer.n_samples, windows, self._detokenizer.fork())
+        self._ending = _Ending(mark, self._framer.n_samples, windows, self._writer.fork())
 
     def leave_ending(self) -> MarkT | None:
         """Give the silence up; answers the mark to return to, if there was any."""
@@ -115,23 +117,30 @@ class Transcription(Generic[MarkT]):
             return self._ending.windows[self._ending.n_taken :][:n_windows]
         return self._framer.peek(n_windows)
 
-    def took(self, tokens: Sequence[int]) -> None:
+    def took(self, predicted: Predicted) -> None:
         """As many windows as there are tokens were run; each token was predicted after one."""
+        n_tokens = len(predicted.tokens)
         if (ending := self._ending) is None:
-            self._framer.take(len(tokens))
-            self.text += self._detokenizer.feed(self._past_prompt(tokens))
+            self.text += self._written(self._writer, predicted, self._framer.n_taken)
+            self._framer.take(n_tokens)
             return
-        ending.n_taken += len(tokens)
-        n_prompt = max(0, self._n_prompt - (ending.n_taken - len(tokens)))
-        ending.text += ending.detokenizer.feed(tokens[n_prompt:])
+        ending.text += self._written(ending.writer, predicted, self._framer.n_taken + ending.n_taken)
+        ending.n_taken += n_tokens
         if ending.n_taken == len(ending.windows):
-            tail = ending.text + ending.detokenizer.finish()
-            self._ended = ending.n_samples, Hypothesis(self.text, tail)
+            self._ended = ending.n_samples, self._whole(ending)
 
-    def _past_prompt(self, tokens: Sequence[int]) -> Sequence[int]:
-        n_prompt = min(self._n_prompt, len(tokens))
-        self._n_prompt -= n_prompt
-        return tokens[n_prompt:]
+    def _written(self, writer: Writer, predicted: Predicted, n_windows: int) -> str:
+        """The text of what was predicted after the first `n_windows` windows of the stream; a prompt's is not read."""
+        n_given = max(0, self._n_prompt - n_windows)
+        read = Predicted(predicted.tokens[n_given:], predicted.probabilities[n_given:])
+        return writer.write(read, n_windows + n_given - self._n_prompt)
+
+    def _whole(self, ending: _Ending[MarkT]) -> Hypothesis:
+        tail = ending.text + ending.writer.finish()
+        if not self._has_words:
+            return Hypothesis(self.text, tail)
+        words = timed(whole(self._writer.words, ending.writer.words), self._at, ending.n_samples)
+        return Hypothesis(self.text, tail, words)
 
     def answer(self) -> Hypothesis | None:
         """The answer to what is asked, where it is known."""
@@ -141,8 +150,10 @@ class Transcription(Generic[MarkT]):
             return Hypothesis(self.text) if self.text != self._shown else None
         if self._ended is None or self._ended[0] < self._n_asked:
             return None
-        whole = self._ended[1]
-        return Hypothesis(whole.stable + whole.tentative) if self.request.kind is Kind.FINISH else whole
+        ended = self._ended[1]
+        if self.request.kind is Kind.FINISH:
+            return Hypothesis(ended.stable + ended.tentative, "", ended.words)
+        return Hypothesis(ended.stable, ended.tentative)
 
     def shown(self, hypothesis: Hypothesis) -> None:
         """The answer was given; the next partial waits for other text."""

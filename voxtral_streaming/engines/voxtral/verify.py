@@ -95,7 +95,7 @@ def _ours(
     framer, tokens = Framer(), Tokens()
     framer.feed(samples)
     for window in framer.padded(framer.n_padded(tekken.n_right_pad(n_delay))):
-        tokens += stepper.step(torch.from_numpy(window.copy())[None, None], [1])[0]
+        tokens += stepper.step(torch.from_numpy(window.copy())[None, None], [1])[0].tokens
     return tokens[n_delay + 1 :], logits[n_delay + 1 :]
 
 

@@ -166,8 +166,8 @@ class Worker:
         for row, (voice, count) in enumerate(zip(voices, counts, strict=False)):
             if count:
                 windows[row, :count] = torch.from_numpy(voice.windows(count).copy())
-        for voice, tokens in zip(voices, self._stepper.step(windows, counts, first), strict=False):
-            voice.took(tokens)
+        for voice, predicted in zip(voices, self._stepper.step(windows, counts, first), strict=False):
+            voice.took(predicted)
 
     def _answer(self) -> None:
         """Answer what can be answered; a finished stream leaves its row."""
