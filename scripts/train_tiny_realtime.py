@@ -118,8 +118,20 @@ class Speaker:
         return Utterance(samples + noise * random.choice([0.0, 0.0005, 0.003]), words)
 
 
-def write_tokenizer(path: Path) -> None:
-    """A small `tekken.json`: the first entries of the vocabulary that mistral-common ships, all bytes among them."""
+STREAMING = {
+    "transcription_format": "streaming",
+    "transcription_delay_ms": 480.0,
+    "streaming_look_ahead_ms": 2.5,
+    "streaming_look_back_ms": 52.5,
+    "streaming_n_left_pad_tokens": LEFT_PAD,
+}  # what a tokenizer's file says of a streaming model
+
+
+def write_tokenizer(path: Path, kind: dict[str, Any]) -> None:
+    """A small `tekken.json`: the first entries of the vocabulary that mistral-common ships, all bytes among them.
+
+    `kind`: what its audio section says beyond the front end.
+    """
     full = json.loads((Path(mistral_common.__file__).parent / "data/tekken_240911.json").read_text("utf-8"))
     n_pieces = N_VOCAB - N_SPECIAL
     sizes = {"default_vocab_size": N_VOCAB, "default_num_special_tokens": N_SPECIAL, "num_vocab_tokens": n_pieces}
@@ -128,11 +140,7 @@ def write_tokenizer(path: Path) -> None:
         "sampling_rate": SAMPLE_RATE,
         "frame_rate": 12.5,
         "audio_encoding_config": {"num_mel_bins": 128, "window_size": 400, "hop_length": 160},
-        "transcription_format": "streaming",
-        "transcription_delay_ms": 480.0,
-        "streaming_look_ahead_ms": 2.5,
-        "streaming_look_back_ms": 52.5,
-        "streaming_n_left_pad_tokens": LEFT_PAD,
+        **kind,
     }
     tekken = {"config": full["config"] | sizes | {"version": "v7"}, "vocab": full["vocab"][:n_pieces]}
     tekken |= {"special_tokens": tokens, "version": 1, "type": "Tekken", "audio": audio}
@@ -234,7 +242,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
-    write_tokenizer(options.out / "tekken.json")
+    write_tokenizer(options.out / "tekken.json", STREAMING)
     tokenizer = library.MistralCommonBackend.from_pretrained(options.out)
     processor = library.VoxtralRealtimeProcessor(library.VoxtralRealtimeFeatureExtractor(), tokenizer)
     model, speaker = build(), Speaker(seed=0)

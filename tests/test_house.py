@@ -33,10 +33,11 @@ FLOORS = (  # from the ground up; a room sees its own floor and those below
     ("voxtral_streaming",),  # the names that the package offers
     ("bench", "scripts", "src"),
 )
-HOMES = {  # what may be imported in one place only
-    "torch": "voxtral_streaming.engines.voxtral",
-    "safetensors": "voxtral_streaming.engines.voxtral",
-    "mistral_common": "voxtral_streaming.engines.voxtral",
+VOXTRAL = ("voxtral_streaming.engines.voxtral", "voxtral_streaming.engines.voxtral_offline")
+HOMES: dict[str, str | tuple[str, ...]] = {  # what may be imported in one place only
+    "torch": VOXTRAL,
+    "safetensors": VOXTRAL,
+    "mistral_common": VOXTRAL,
     "ray": "voxtral_streaming.engines.ray",
     "ctranslate2": "voxtral_streaming.engines.whisper",
     "av": "voxtral_streaming.audio",
@@ -45,7 +46,7 @@ HOMES = {  # what may be imported in one place only
     "uvicorn": "voxtral_streaming.server",
     "typer": "voxtral_streaming.cli",
 }
-WITH_EXTRAS = ("voxtral_streaming.engines.voxtral", "voxtral_streaming.cli.microphone")
+WITH_EXTRAS = (*VOXTRAL, "voxtral_streaming.cli.microphone")
 OWN = {PACKAGE, "bench", "scripts", "src"}
 MAX_FUNCTION_LINES = 60
 
@@ -96,8 +97,9 @@ def is_own_module(name: str) -> bool:
     return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
 
 
-def stands_in(module: str, room: str) -> bool:
-    return module == room or module.startswith(f"{room}.")
+def stands_in(module: str, room: str | tuple[str, ...]) -> bool:
+    rooms = (room,) if isinstance(room, str) else room
+    return any(module == one or module.startswith(f"{one}.") for one in rooms)
 
 
 def floor(module: str) -> int:

@@ -1,0 +1,90 @@
+"""`tekken.json` of a model for recordings: text to tokens and back, and the prompts that the model was trained on.
+
+Prompts are built here from ids, without a round trip of the audio through files; the tests compare them with
+mistral-common's. For the tokens of text mistral-common's own tokenizer is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from mistral_common.tokens.tokenizers.tekken import Tekkenizer
+
+from voxtral_streaming.engines.voxtral.facts import Section, read_json
+from voxtral_streaming.engines.voxtral.tekken import (
+    Detokenizer,
+    Vocabulary,
+    read_front_end,
+    read_vocabulary,
+    special_tokens,
+)
+from voxtral_streaming.errors import WeightsError
+
+
+@dataclass(frozen=True)
+class Specials:
+    """The ids of the tokens that are no text."""
+
+    bos: int
+    eos: int
+    begin_turn: int
+    end_turn: int
+    begin_system: int
+    end_system: int
+    begin_audio: int
+    audio: int
+    transcribe: int
+
+
+NAMES = {
+    "bos": "<s>",
+    "eos": "</s>",
+    "begin_turn": "[INST]",
+    "end_turn": "[/INST]",
+    "begin_system": "[SYSTEM_PROMPT]",
+    "end_system": "[/SYSTEM_PROMPT]",
+    "begin_audio": "[BEGIN_AUDIO]",
+    "audio": "[AUDIO]",
+    "transcribe": "[TRANSCRIBE]",
+}
+
+
+class Tokenizer:
+    """The tokens of one model."""
+
+    def __init__(self, file: Path) -> None:
+        """Raises `WeightsError` where the file is not that of a model for recordings."""
+        self._file, root = file, read_json(file)
+        self.audio_section: Section = read_front_end(root)
+        self.audio_section.require("transcription_format", "instruct")
+        self.vocabulary: Vocabulary = read_vocabulary(root)
+        special = special_tokens(root)
+        self.special = Specials(**{ours: special(theirs) for ours, theirs in NAMES.items()})
+
+    @cached_property
+    def _tekkenizer(self) -> Tekkenizer:
+        try:
+            return Tekkenizer.from_file(self._file)
+        except (ValueError, KeyError, AssertionError) as error:
+            raise WeightsError(f"{self._file}: mistral-common cannot read it: {error}") from error
+
+    def encode(self, text: str) -> list[int]:
+        """Text to tokens; what looks like a special token in it is text."""
+        return self._tekkenizer.encode(text, bos=False, eos=False)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Tokens to text; special ones are nothing."""
+        detokenizer = Detokenizer(self.vocabulary)
+        return detokenizer.feed(tokens) + detokenizer.finish()
+
+    def transcription(self, n_audio: int, language: str | None) -> list[int]:
+        """The prompt that asks for the transcript of audio of `n_audio` tokens; without a language it is detected."""
+        special, told = self.special, self.encode(f"lang:{language}") if language else []
+        return [special.bos, special.begin_turn, *self.recording(n_audio), special.end_turn, *told, special.transcribe]
+
+    def recording(self, n_audio: int) -> list[int]:
+        """A recording within a turn: the places that its embeddings take."""
+        return [self.special.begin_audio, *[self.special.audio] * n_audio]
