@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, WebSocket
 
 from voxtral_streaming.server import live
-from voxtral_streaming.server.dialects.mistral import MistralRealtime
+from voxtral_streaming.server.dialects.mistral.realtime import MistralRealtime
 
 router = APIRouter()
 

@@ -24,7 +24,7 @@ from voxtral_streaming.server.dialects.actions import (
     Started,
     Warned,
 )
-from voxtral_streaming.server.dialects.mistral import MistralRealtime
+from voxtral_streaming.server.dialects.mistral.realtime import MistralRealtime
 from voxtral_streaming.server.errors import IdleTimeout, InvalidConfig, InvalidJson, MessageTooLarge
 from voxtral_streaming.transcript import Final, Partial, SpeechStarted, SpeechStopped
 

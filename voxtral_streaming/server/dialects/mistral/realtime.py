@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError
 
@@ -16,7 +16,7 @@ from voxtral_streaming.audio.pcm import Encoding
 from voxtral_streaming.audio.resample import MAX_RATE
 from voxtral_streaming.audio.units import SAMPLE_RATE, seconds
 from voxtral_streaming.engines.base import StreamOptions
-from voxtral_streaming.errors import ProtocolError, UnsupportedOption, VoxtralError
+from voxtral_streaming.errors import ProtocolError, VoxtralError
 from voxtral_streaming.server.dialects.actions import (
     Action,
     Audio,
@@ -33,19 +33,14 @@ from voxtral_streaming.server.dialects.actions import (
     Start,
 )
 from voxtral_streaming.server.dialects.closing import close_code
-from voxtral_streaming.server.dialects.deltas import RunningText
+from voxtral_streaming.server.dialects.mistral.events import Message, Telling
+from voxtral_streaming.server.dialects.mistral.options import Terms, check, prompt, refuse_lacking
 from voxtral_streaming.server.dialects.native import MIN_LIVE_RATE
 from voxtral_streaming.server.dialects.strict_json import parse_object
 from voxtral_streaming.server.errors import InvalidConfig, MessageTooLarge, problem
 from voxtral_streaming.server.fields import Fields, Language, wrong_field
 from voxtral_streaming.server.limits import MAX_CONTROL_CHARS, MAX_FRAME_BYTES
-from voxtral_streaming.server.options import check_options
-from voxtral_streaming.transcript import Final, Partial, Segment, Transcript
-
-MAX_TERMS = 100  # of `context_bias`
-PARAMS = {"prompt": "context_bias", "delay_ms": "target_streaming_delay_ms"}  # our options by Mistral's names
-
-Term = Annotated[str, Field(max_length=128)]
+from voxtral_streaming.transcript import Final, Partial
 
 
 class _AudioFields(Fields):
@@ -59,7 +54,7 @@ class _SessionFields(Fields):
     audio_format: _AudioFields | None = None
     target_streaming_delay_ms: int | None = None
     language: Language | None = None
-    context_bias: Annotated[list[Term], Field(max_length=MAX_TERMS)] | None = None
+    context_bias: Terms | None = None
     diarize: bool | None = None
     speaker_references: dict[str, str] | None = None
     turn_detection: dict[str, Any] | None = None
@@ -101,9 +96,7 @@ class MistralRealtime:
         self._asked = _SessionFields()
         self._is_started = False
         self._is_ended = False
-        self._text = RunningText()
-        self._segments: list[Segment] = []
-        self._language: str | None = None  # the last that the client was told
+        self._telling = Telling(facts.capabilities.model)
 
     def receive(self, frame: Frame) -> Sequence[Action]:
         """What a frame asks for; whatever follows the end is ignored."""
@@ -142,18 +135,17 @@ class MistralRealtime:
     def _options(self) -> StreamOptions:
         """What was asked for; raises `UnsupportedOption` for what the engine lacks."""
         asked, can = self._asked, self._facts.capabilities
-        refuse_lacking(asked.diarize, asked.speaker_references, asked.turn_detection)
+        refuse_lacking(
+            diarize=asked.diarize, speaker_references=asked.speaker_references, turn_detection=asked.turn_detection
+        )
         options = StreamOptions(
             language=asked.language or self._facts.language,
-            prompt=", ".join(asked.context_bias or ()) or None,
+            prompt=prompt(asked.context_bias),
             delay_ms=asked.target_streaming_delay_ms,
             partials=can.partials,
             words=False,
         )
-        try:
-            check_options(options, can)
-        except UnsupportedOption as error:
-            raise renamed(error) from error
+        check(options, can)
         return options
 
     def _session(self) -> dict[str, Any]:
@@ -172,33 +164,20 @@ class MistralRealtime:
             return [notice.frame]
         return [_dump(message) for message in self._messages(notice)]
 
-    def _messages(self, notice: Notice) -> list[dict[str, Any]]:
+    def _messages(self, notice: Notice) -> list[Message]:
         match notice:
             case Opened():
                 return [{"type": "session.created", "session": self._session()}]
-            case Partial(stable=stable):
-                return _delta(self._text.grow(stable))
+            case Partial():
+                return self._telling.partial(notice)
             case Final():
-                return self._final(notice)
+                return self._telling.final(notice)
             case Failed(error):
                 return [{"type": "error", "error": self._problem(error)}]
             case Closed(consumed=consumed):
-                whole = Transcript.of(self._segments, seconds(consumed))
-                return [{"type": "transcription.done", **transcription(whole, self._facts.capabilities.model)}]
+                return [self._telling.done(seconds(consumed))]
             case _:
                 return []
-
-    def _final(self, final: Final) -> list[dict[str, Any]]:
-        """The rest of the text, and the utterance as a segment."""
-        messages = _delta(self._text.settle(final.text))
-        if not final.text:
-            return messages
-        if final.language is not None and final.language != self._language:
-            self._language = final.language
-            messages.insert(0, {"type": "transcription.language", "audio_language": final.language})
-        segment = Segment.of(final, len(self._segments))
-        self._segments.append(segment)
-        return [*messages, {**_piece(segment), "type": "transcription.segment"}]
 
     def _problem(self, error: VoxtralError) -> dict[str, Any]:
         """As Mistral's clients read it: `code` is a number, here that with which the socket is closed."""
@@ -208,52 +187,6 @@ class MistralRealtime:
     def close_code(self, error: VoxtralError) -> int:
         """As in the native protocol."""
         return close_code(error)
-
-
-def refuse_lacking(diarize: bool | None, speaker_references: object, turn_detection: object) -> None:
-    """Raise `UnsupportedOption` for what no engine of this server can do."""
-    if diarize:
-        raise UnsupportedOption("diarize: this server does not tell speakers apart", param="diarize")
-    if speaker_references:
-        raise UnsupportedOption("speaker_references: this server knows no speakers", param="speaker_references")
-    if turn_detection is not None:
-        raise UnsupportedOption("turn_detection: this server tells of no turns", param="turn_detection")
-
-
-def renamed(error: UnsupportedOption) -> UnsupportedOption:
-    """The error, with Mistral's name of the option."""
-    name = PARAMS.get(error.param or "", error.param)
-    return UnsupportedOption(f"{name}: {error.message.partition(': ')[2]}", param=name)
-
-
-def transcription(transcript: Transcript, model: str) -> dict[str, Any]:
-    """A transcript as Mistral's clients read it. Tokens are not counted here; the seconds of audio are."""
-    return {
-        "model": model,
-        "text": transcript.text,
-        "language": transcript.language,
-        "segments": [_piece(segment) for segment in transcript.segments],
-        "usage": usage(transcript.duration),
-    }
-
-
-def usage(duration: float) -> dict[str, int]:
-    """What was used: no tokens are counted; whole seconds of audio are."""
-    return {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0, "prompt_audio_seconds": round(duration)}
-
-
-def _piece(segment: Segment) -> dict[str, Any]:
-    return {
-        "type": "transcription_segment",
-        "text": segment.text,
-        "start": segment.start,
-        "end": segment.end,
-        "speaker_id": None,
-    }
-
-
-def _delta(text: str) -> list[dict[str, Any]]:
-    return [{"type": "transcription.text.delta", "text": text}] if text else []
 
 
 def _given(fields: Fields) -> list[tuple[str, Any]]:

@@ -1,0 +1,1 @@
+"""Mistral's audio transcription: live, and of recordings."""
