@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import threading
 from concurrent.futures import Future
 
@@ -14,11 +13,12 @@ from voxtral_streaming.audio.units import Samples
 from voxtral_streaming.config import ModelConfig, StreamingConfig
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
 from voxtral_streaming.engines.voxtral.checkpoint import load_model
+from voxtral_streaming.engines.voxtral.device import choose_device, free_bytes
 from voxtral_streaming.engines.voxtral.facts import MS_PER_TOKEN
 from voxtral_streaming.engines.voxtral.files import Checkpoint, locate, open_checkpoint
 from voxtral_streaming.engines.voxtral.kernels import accelerate
 from voxtral_streaming.engines.voxtral.linears import pack, quantize
-from voxtral_streaming.engines.voxtral.plan import LIBRARY_BYTES, memory_bytes, plan, weight_bytes
+from voxtral_streaming.engines.voxtral.plan import memory_bytes, plan, weight_bytes
 from voxtral_streaming.engines.voxtral.stepper import Sizes, Stepper
 from voxtral_streaming.engines.voxtral.tekken import DELAYS_MS, delay_tokens
 from voxtral_streaming.engines.voxtral.transcription import Kind, Request
@@ -83,7 +83,7 @@ class VoxtralRealtimeEngine:
             checkpoint.tekken,
             itemsize=dtype.itemsize,
             weight_bytes=weight_bytes(checkpoint.facts, dtype.itemsize, int8=config.voxtral_int8),
-            limit_bytes=min(memory_bytes(config.max_memory_per_gpu), _free_bytes(device)),
+            limit_bytes=min(memory_bytes(config.max_memory_per_gpu), free_bytes(device)),
             longest_s=self._longest_s,
         )
         log.info("%s: %d streams at once, %d tokens each", config.name, *self._sizes)
@@ -176,21 +176,3 @@ class RealtimeStream:
         self._answer = Future()
         self._inbox.put(Asked(self._voice, Request(kind, self._answer)))
         return await asyncio.wrap_future(self._answer)
-
-
-def choose_device(asked: str) -> torch.device:
-    """The device of `model.device`. Raises `EngineUnavailable` where it is not there."""
-    if asked == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(asked)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        n_gpus = torch.cuda.device_count()
-        raise EngineUnavailable(f"model.device is {asked}; torch sees {n_gpus} GPUs on this machine")
-    return device
-
-
-def _free_bytes(device: torch.device) -> int:
-    """Memory that the engine may plan with."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0] - LIBRARY_BYTES
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")

@@ -17,7 +17,7 @@ from torch import Tensor
 from voxtral_streaming.audio.units import Samples
 from voxtral_streaming.config import ModelConfig
 from voxtral_streaming.engines.voxtral.checkpoint import load_model
-from voxtral_streaming.engines.voxtral.engine import choose_device
+from voxtral_streaming.engines.voxtral.device import choose_device
 from voxtral_streaming.engines.voxtral.facts import SAMPLES_PER_TOKEN
 from voxtral_streaming.engines.voxtral.files import Checkpoint, locate, open_checkpoint
 from voxtral_streaming.engines.voxtral.framer import Framer
