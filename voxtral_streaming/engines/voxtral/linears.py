@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from voxtral_streaming.engines.voxtral.model import RealtimeModel
+PRODUCTS = ("encoder.layers.", "decoder.layers.", "projector.")  # where nearly all of the time goes
 
 
 class Int8Linear(nn.Module):
@@ -52,16 +52,20 @@ class PackedLinear(nn.Module):
         return product
 
 
-def quantize(model: RealtimeModel) -> None:
-    """Keep the weights of all layers and of the projector in 8 bits; norms, convolutions and embedding stay."""
-    _replace(model, Int8Linear)
+def quantize(model: nn.Module) -> None:
+    """Keep the weights of all layers and of the projector in 8 bits; norms, convolutions, embedding and head stay."""
+    _replace(model, PRODUCTS, Int8Linear)
 
 
-def pack(model: RealtimeModel) -> bool:
-    """Pack the same weights for the CPU, where torch has kernels for that in the model's type; whether it has."""
-    if model.device.type != "cpu" or not torch._C._has_mkldnn or not _packs(model.dtype):
+def pack(model: nn.Module) -> bool:
+    """Pack the same weights and the head's for the CPU, where torch has kernels for that in their type; whether it has.
+
+    A head that is the embedding again stays as it is.
+    """
+    weight = next(model.parameters())
+    if weight.device.type != "cpu" or not torch._C._has_mkldnn or not _packs(weight.dtype):
         return False
-    _replace(model, PackedLinear)
+    _replace(model, (*PRODUCTS, "decoder.head"), PackedLinear)
     return True
 
 
@@ -73,9 +77,10 @@ def _packs(dtype: torch.dtype) -> bool:
     return dtype == torch.float32
 
 
-def _replace(model: RealtimeModel, kind: Callable[[nn.Linear], nn.Module]) -> None:
-    for part in (model.encoder.layers, model.decoder.layers, model.projector):
-        for parent in list(part.modules()):
-            for name, child in list(parent.named_children()):
-                if isinstance(child, nn.Linear):
-                    setattr(parent, name, kind(child))
+def _replace(model: nn.Module, below: tuple[str, ...], kind: Callable[[nn.Linear], nn.Module]) -> None:
+    """Replace the linear layers whose names begin so."""
+    linears = [(name, part) for name, part in model.named_modules() if isinstance(part, nn.Linear)]
+    for name, full in linears:
+        if name.startswith(below):
+            parent, _, child = name.rpartition(".")
+            setattr(model.get_submodule(parent), child, kind(full))
