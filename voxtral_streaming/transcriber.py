@@ -123,19 +123,31 @@ class Transcriber:
 
         `endpointer`: a fresh one that cuts the recording into utterances otherwise than configured.
         """
-        await self.initialize()
         meter = _Meter(blocks)
         segments: list[Segment] = []
+        async with aclosing(self.finals(meter.blocks(), options, endpointer=endpointer)) as finals:
+            async for final in finals:
+                segments += [Segment.of(final, len(segments))] if final.text else []
+                if on_progress:
+                    on_progress(seconds(final.end_sample), duration)
+        return Transcript.of(segments, seconds(meter.n_samples))
+
+    async def finals(
+        self,
+        blocks: AsyncIterator[Samples],
+        options: StreamOptions | None = None,
+        *,
+        endpointer: Endpointer | None = None,
+    ) -> AsyncGenerator[Final, None]:
+        """The finals of a whole recording, each as soon as it is there; otherwise like `transcript`."""
+        await self.initialize()
         chosen = replace(self.options(options), partials=False)
-        async with aclosing(
-            recognise(meter.blocks(), endpointer or self.endpointer(), self.engine, chosen, max_backlog=FILE_BACKLOG)
-        ) as events:
+        cutting = endpointer or self.endpointer()
+        events = recognise(blocks, cutting, self.engine, chosen, max_backlog=FILE_BACKLOG)
+        async with aclosing(events):
             async for event in events:
                 if isinstance(event, Final):
-                    segments += [Segment.of(event, len(segments))] if event.text else []
-                    if on_progress:
-                        on_progress(seconds(event.end_sample), duration)
-        return Transcript.of(segments, seconds(meter.n_samples))
+                    yield event
 
 
 class _Meter:
