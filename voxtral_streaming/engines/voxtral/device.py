@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 import torch
 
+from voxtral_streaming.engines.voxtral.memory import free_memory
 from voxtral_streaming.engines.voxtral.plan import LIBRARY_BYTES
 from voxtral_streaming.errors import EngineUnavailable
 
@@ -25,4 +24,4 @@ def free_bytes(device: torch.device) -> int:
     """Memory that an engine may plan with."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] - LIBRARY_BYTES
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    return free_memory()
