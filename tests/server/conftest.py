@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import socket
 import sys
 import threading
@@ -15,12 +16,15 @@ import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import websockets
+from fastapi import FastAPI
 from numpy.typing import NDArray
+from starlette.types import Message as ASGIMessage
+from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import ClientConnection
 
 from voxtral_streaming.audio.units import SAMPLE_RATE, Samples, seconds
@@ -132,6 +136,34 @@ class AccountingEngine:
         self.is_running = False
 
 
+LEAK = re.compile(
+    r"0x[0-9a-f]{6,}|Traceback|site-packages|\.py\b|\b\d{1,3}(\.\d{1,3}){3}\b"
+    r"|(?<![\w.:/])/(etc|home|opt|proc|root|sys|tmp|usr|var)\b"
+)
+
+
+class Watched:
+    """An application whose errors are read along: none may tell an address, a path or a traceback."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self.state = app.state
+        self.leaks: list[str] = []
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_error = False
+
+        async def read_along(message: ASGIMessage) -> None:
+            nonlocal is_error
+            is_error = message.get("status", 400 if is_error else 200) >= 400
+            text = message.get("text") or ""
+            if is_error or '"error"' in text:
+                self.leaks += [match[0] for match in LEAK.finditer(text + message.get("body", b"").decode())]
+            await send(message)
+
+        await self._app(scope, receive, read_along)
+
+
 class Running:
     """A server in a thread of its own."""
 
@@ -141,7 +173,8 @@ class Running:
         self.host = f"127.0.0.1:{self.listener.getsockname()[1]}"
         self.app = create_app(config, Transcriber(config, engine=engine))
         self.service: Service = self.app.state.service
-        self.server = Server(self.app, config.server, open_certificate(config.server))
+        self.watched = Watched(self.app)
+        self.server = Server(cast(FastAPI, self.watched), config.server, open_certificate(config.server))
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
         self._is_running = threading.Event()
         self._thread.start()
@@ -161,6 +194,7 @@ class Running:
         self.server.should_exit = True
         self._thread.join(10)
         assert not self._thread.is_alive()
+        assert self.watched.leaks == []
 
 
 class Client:
