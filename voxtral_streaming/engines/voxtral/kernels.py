@@ -5,14 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from voxtral_streaming.engines.voxtral.facts import WINDOW_PER_TOKEN
-from voxtral_streaming.engines.voxtral.recorded import Recorded, record_graph
-from voxtral_streaming.engines.voxtral.stepper import CATCH_UP, Advance, Stepper
+from voxtral_streaming.engines.voxtral.recorded import Recorded, Step, record_graph
 
 MAX_GRAPHS = 64  # compiled forms of the step; about nine serve all shapes
 
@@ -39,48 +37,59 @@ def attention(preferred: Kernel) -> AbstractContextManager[None]:
     return scope
 
 
-def accelerate(stepper: Stepper) -> Done:
+class Steps(Protocol):
+    """What takes steps of fixed shapes."""
+
+    advance: Any
+    """The step itself, on tensors: a faster one may take its place."""
+    fixed_shapes: bool
+    """Whether steps have few shapes."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+
+    def rehearse(self) -> object:
+        """What a few steps of every kind predict: the same each time, however fast they are."""
+
+    def visit_shapes(self) -> None:
+        """Take a step of every shape that there is, counting for nobody."""
+
+
+def accelerate(steps: Steps) -> Done:
     """Make the step faster for every shape that it may be asked for; what was done.
 
     Done before the first session, so that none waits for a compiler. On a GPU the compiled step is recorded as a CUDA
     graph for each shape; where compiling fails the plain one is recorded. What fails, or predicts other tokens than
     the plain step, is not used, and a warning says so.
     """
-    plain, expected = stepper.advance, _rehearse(stepper)
-    for done, advance in _candidates(stepper):
-        stepper.advance, stepper.fixed_shapes = advance, True
-        if (problem := _problem(stepper, expected)) is None:
+    plain, expected = steps.advance, steps.rehearse()
+    for done, advance in _candidates(steps):
+        steps.advance, steps.fixed_shapes = advance, True
+        if (problem := _problem(steps, expected)) is None:
             return done
         log.warning("the step could not be %s: %s", done, problem)
-    stepper.advance, stepper.fixed_shapes = plain, False
+    steps.advance, steps.fixed_shapes = plain, False
     return "left plain"
 
 
-def _candidates(stepper: Stepper) -> Iterator[tuple[Done, Advance]]:
-    plain = stepper.advance
-    compiled: Advance = torch.compile(plain, dynamic=True)
-    if stepper.model.device.type == "cuda":
+def _candidates(steps: Steps) -> Iterator[tuple[Done, Step]]:
+    plain = steps.advance
+    compiled: Step = torch.compile(plain, dynamic=True)
+    if steps.device.type == "cuda":
         yield "compiled", Recorded(compiled, record_graph)
         yield "recorded", Recorded(plain, record_graph)
     else:
         yield "compiled", compiled
 
 
-def _problem(stepper: Stepper, expected: list[list[int]]) -> str | None:
-    """What is wrong with the stepper's present step; it has seen all shapes where nothing is."""
+def _problem(steps: Steps, expected: object) -> str | None:
+    """What is wrong with the present step; it has seen all shapes where nothing is."""
     try:
         with torch._dynamo.config.patch(recompile_limit=MAX_GRAPHS):
-            if _rehearse(stepper) != expected:
+            if steps.rehearse() != expected:
                 return "it predicts other tokens"
-            for n_rows, n_tokens, furthest in stepper.shapes():
-                stepper.visit(n_rows, n_tokens, furthest)
+            steps.visit_shapes()
     except RuntimeError as error:  # every failure of compiler and recorder is one
         return str(error).strip().partition("\n")[0]
     return None
-
-
-def _rehearse(stepper: Stepper) -> list[list[int]]:
-    """The tokens of a second of noise in the first row."""
-    noise = torch.randn(1, CATCH_UP, WINDOW_PER_TOKEN, generator=torch.Generator().manual_seed(0)) / 10
-    stepper.join(0, n_delay=1)
-    return [stepper.step(noise, [n])[0].tokens for n in (CATCH_UP, CATCH_UP, 1, 1)]

@@ -12,49 +12,48 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from voxtral_streaming.engines.voxtral.stepper import Advance, Outputs
-
 WARM_UPS = 2  # runs before a recording: libraries choose kernels and take their memory
 
+Outputs: TypeAlias = tuple[Tensor, ...]
+Step: TypeAlias = Callable[..., Outputs]
+"""Takes tensors, and numbers that decide about shapes. Tensors of zeros must change nothing."""
 Record: TypeAlias = Callable[[Callable[[], Outputs]], tuple[Callable[[], Any], Outputs]]
 """Records a function without arguments; answers what replays it, and the outputs that a replay fills anew."""
 
 
 class _Recording(NamedTuple):
-    mel: Tensor
-    counts: Tensor
+    inputs: list[Tensor]
     replay: Callable[[], Any]
     outputs: Outputs
 
 
 class Recorded:
-    """An `Advance` that is recorded at its first call with each shape.
+    """A step that is recorded at its first call with each shape, with inputs of zeros.
 
-    It is recorded with counts of zero, and such a step changes no row. Its answers are valid until its next call.
+    Its answers are valid until its next call.
     """
 
-    def __init__(self, advance: Advance, record: Record) -> None:
-        self._advance = advance
+    def __init__(self, step: Step, record: Record) -> None:
+        self._step = step
         self._record = record
         self._recordings: dict[tuple[Any, ...], _Recording] = {}
 
-    def __call__(
-        self, mel: Tensor, counts: Tensor, first_row: int, encoder_length: int, decoder_length: int
-    ) -> Outputs:
-        """Step, as the advance that was recorded would."""
-        key = (*mel.shape, first_row, encoder_length, decoder_length)
+    def __call__(self, *arguments: Tensor | int) -> Any:
+        """Step, as the one that was recorded would."""
+        key = tuple(one.shape if isinstance(one, Tensor) else one for one in arguments)
         if key not in self._recordings:
-            self._recordings[key] = self._recorded(mel, counts, first_row, encoder_length, decoder_length)
+            self._recordings[key] = self._recorded(arguments)
         recording = self._recordings[key]
-        recording.mel.copy_(mel)
-        recording.counts.copy_(counts)
+        given = [one for one in arguments if isinstance(one, Tensor)]
+        for place, one in zip(recording.inputs, given, strict=True):
+            place.copy_(one)
         recording.replay()
         return recording.outputs
 
-    def _recorded(self, mel: Tensor, counts: Tensor, *where: int) -> _Recording:
-        mel, counts = torch.zeros_like(mel), torch.zeros_like(counts)
-        replay, outputs = self._record(lambda: self._advance(mel, counts, *where))
-        return _Recording(mel, counts, replay, outputs)
+    def _recorded(self, arguments: tuple[Tensor | int, ...]) -> _Recording:
+        places = [torch.zeros_like(one) if isinstance(one, Tensor) else one for one in arguments]
+        replay, outputs = self._record(lambda: self._step(*places))
+        return _Recording([one for one in places if isinstance(one, Tensor)], replay, outputs)
 
 
 def record_graph(function: Callable[[], Outputs]) -> tuple[Callable[[], Any], Outputs]:

@@ -141,6 +141,22 @@ class Stepper(nn.Module):
         furthest = {self._lengths(1 << exponent): 1 << exponent for exponent in range(32)}
         yield from product(n_rows, (1, CATCH_UP), furthest.values())
 
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.model.device
+
+    def rehearse(self) -> list[list[int]]:
+        """The tokens of a second of noise in the first row."""
+        noise = torch.randn(1, CATCH_UP, WINDOW_PER_TOKEN, generator=torch.Generator().manual_seed(0)) / 10
+        self.join(0, n_delay=1)
+        return [self.step(noise, [n])[0].tokens for n in (CATCH_UP, CATCH_UP, 1, 1)]
+
+    def visit_shapes(self) -> None:
+        """Take a step of every shape, counting for nobody."""
+        for n_rows, n_tokens, furthest in self.shapes():
+            self.visit(n_rows, n_tokens, furthest)
+
     @torch.inference_mode()
     def visit(self, n_rows: int, n_tokens: int, furthest: int) -> None:
         """Take a step of this shape that counts for nobody."""
