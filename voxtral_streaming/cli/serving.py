@@ -7,8 +7,10 @@ import sys
 from voxtral_streaming.cli.memory import share_one_heap
 from voxtral_streaming.config import Config, ServerConfig
 from voxtral_streaming.engines import explain
+from voxtral_streaming.engines.isolated import open_isolated
 from voxtral_streaming.logs import set_up_logging
 from voxtral_streaming.server.run import serve
+from voxtral_streaming.transcriber import Transcriber
 
 
 def run(config: Config) -> None:
@@ -16,11 +18,14 @@ def run(config: Config) -> None:
     share_one_heap()
     set_up_logging(config.logging)
 
+    isolated = open_isolated(config) if config.model.isolation == "process" else None
+
     def announce() -> None:
-        sys.stderr.write(f"voxtral: ready on {address(config.server)} ({explain(config)})\n")
+        explanation = explain(config) if isolated is None else f"{isolated.explanation}, in a process of its own"
+        sys.stderr.write(f"voxtral: ready on {address(config.server)} ({explanation})\n")
         sys.stderr.flush()
 
-    serve(config, on_ready=announce)
+    serve(config, Transcriber(config, engine=isolated), on_ready=announce)
 
 
 def address(server: ServerConfig) -> str:

@@ -12,7 +12,7 @@ from voxtral_streaming.config.sections import (
     StreamingConfig,
     VadConfig,
 )
-from voxtral_streaming.config.values import BUILT_IN_MODELS, Milliseconds, is_loopback
+from voxtral_streaming.config.values import BUILT_IN_MODELS, Milliseconds, is_loopback, memory_bytes
 
 __all__ = [
     "BUILT_IN_MODELS",
@@ -29,4 +29,5 @@ __all__ = [
     "dump",
     "is_loopback",
     "load_config",
+    "memory_bytes",
 ]

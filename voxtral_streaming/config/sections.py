@@ -73,6 +73,8 @@ class ServerConfig(Section):
     """WebSockets that one address may begin in a minute; one more hears 429."""
     idle_timeout_s: float = Field(default=60.0, gt=0, le=86_400)
     """A live session that sends nothing for so long is closed."""
+    resume_s: float = Field(default=30.0, ge=0, le=600)
+    """How long a live session waits for a client that asked for it and lost its connection; 0: not at all."""
     drain_s: float = Field(default=30.0, gt=0, le=3600)
     """How long open sessions may take to finish when the server is told to stop."""
 
@@ -123,6 +125,15 @@ class ModelConfig(Section):
     """Attention kernel to prefer (Voxtral engines)."""
     revision: Revision | None = None
     """Commit of the model's repository."""
+    isolation: Literal["process", "none"] = "process"
+    """Where `voxtral serve` runs the engine: in a process of its own, which is started again when it fails while the
+    sessions go on, or in that of the server. The library and the other commands use their own process."""
+    max_process_memory: MemorySize | None = None
+    """Resident memory at which the process of the engine is started again; unset: no limit."""
+    start_timeout_s: float = Field(default=600.0, gt=0, le=86_400)
+    """How long the process of the engine may take to load the model."""
+    stall_timeout_s: float = Field(default=30.0, ge=1, le=3600)
+    """An engine that is asked for finals and answers nobody for so long hangs, and its process is started again."""
 
 
 class AudioConfig(Section):

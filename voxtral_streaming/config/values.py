@@ -14,6 +14,7 @@ from pydantic_core import CoreSchema, core_schema
 
 BUILT_IN_MODELS = ("whisper-base", "whisper-tiny.en")
 MASK = "***"
+UNITS = {"MB": 10**6, "GB": 10**9, "MiB": 2**20, "GiB": 2**30}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,12 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
+
+
+def memory_bytes(size: str) -> int:
+    """`16GB` as a number of bytes."""
+    number = size.rstrip("MGiB ")
+    return int(float(number) * UNITS[size.removeprefix(number).strip()])
 
 
 Milliseconds = Annotated[int, Field(ge=0, le=60_000)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from voxtral_streaming.audio.units import Samples
 from voxtral_streaming.transcript import Hypothesis
@@ -97,3 +97,16 @@ class Engine(Protocol):
 
     async def close(self) -> None:
         """Stop, giving up open streams."""
+
+
+@runtime_checkable
+class Supervised(Protocol):
+    """What an engine has besides, that may fail and comes back by itself."""
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it can be asked now; else those who ask wait for it."""
+
+    @property
+    def n_restarts(self) -> int:
+        """How many times it was started again."""

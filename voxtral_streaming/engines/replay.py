@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Literal, Protocol, TypeAlias
 
 from voxtral_streaming.audio.units import Samples
-from voxtral_streaming.engines.base import Capabilities, Engine, Stream, StreamOptions
+from voxtral_streaming.engines.base import Capabilities, Engine, Stream, StreamOptions, Supervised
 from voxtral_streaming.engines.options import check_options
 from voxtral_streaming.engines.whisper.agreement import covered
 from voxtral_streaming.errors import EngineFailed, EngineLost, EngineUnavailable, PoisonAudio
@@ -46,16 +46,12 @@ class Witness(Protocol):
         """The engine is not expected back; it may come all the same."""
 
 
-class MortalEngine(Engine, Protocol):
+class MortalEngine(Engine, Supervised, Protocol):
     """An engine that may end, with `EngineLost` out of all of its streams, and comes back by itself."""
 
     @property
-    def is_there(self) -> bool:
-        """Whether streams can be opened now."""
-
-    @property
-    def n_restarts(self) -> int:
-        """How many times it was started again."""
+    def explanation(self) -> str:
+        """Which engine it is, and why: a sentence."""
 
     def testify(self, witness: Witness) -> None:
         """Tell `witness` of the engine's end and return; to be called before `start`."""
@@ -87,6 +83,11 @@ class ReplayEngine:
     def n_restarts(self) -> int:
         """How many times the engine inside was started again."""
         return self._inner.n_restarts
+
+    @property
+    def explanation(self) -> str:
+        """Which engine is inside, and why; known once it is started."""
+        return self._inner.explanation
 
     async def start(self) -> None:
         """Start the engine inside."""

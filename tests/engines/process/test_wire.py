@@ -33,12 +33,15 @@ from voxtral_streaming.engines.process.wire import (
 from voxtral_streaming.transcript import Hypothesis, Word
 
 MESSAGES: list[Message] = [
-    Start("bench.accounting", "AccountingEngine", {"cost": 0.5, "fault": None}, 1.0),
+    Start("bench.accounting", "AccountingEngine", {"cost": 0.5, "fault": None}, None, 1.0),
     Open(StreamOptions(language="en", prompt="Dashwood", words=False), at=2**40),
     Ask(7, "flush"),
     GiveUp(),
     Close(),
-    Started(Capabilities("whisper", "whisper-base", True, "word", ("en", "fr"), detects_language=True, delay_ms=(80,))),
+    Started(
+        Capabilities("whisper", "whisper-base", True, "word", ("en", "fr"), detects_language=True, delay_ms=(80,)),
+        "as asked for",
+    ),
     Answered(Hypothesis("déjà", " vu", (Word("déjà", 0.1, 0.30000000000000004, 0.99),), "fr")),
     Failed("engine_failed", "out of order", None),
     Beat(),

@@ -20,11 +20,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How the child makes its engine: it calls `function` of `module` with `arguments`, which JSON can hold."""
+    """How the child makes its engine: it calls `function` of `module` with `arguments`, which JSON can hold.
+
+    `explain`: a function of the same module that says of the same arguments, in a sentence, what comes of them.
+    """
 
     module: str
     function: str
     arguments: dict[str, Any] = field(default_factory=dict)
+    explain: str | None = None
 
 
 class ProcessEngine:
@@ -32,7 +36,7 @@ class ProcessEngine:
 
     def __init__(self, recipe: Recipe, policy: Policy | None = None) -> None:
         self._policy = policy or Policy()
-        self._start = Start(recipe.module, recipe.function, recipe.arguments, self._policy.beat_s)
+        self._start = Start(recipe.module, recipe.function, recipe.arguments, recipe.explain, self._policy.beat_s)
         self._witness: Witness | None = None
         self._process: EngineProcess | None = None
         self._trouble: EngineUnavailable | None = None
@@ -42,7 +46,12 @@ class ProcessEngine:
     @property
     def capabilities(self) -> Capabilities:
         """What the engine can do; known once it is started, also while it is away."""
-        return self._last().capabilities
+        return self._last().started.capabilities
+
+    @property
+    def explanation(self) -> str:
+        """Which engine it is, and why: a sentence; known once it is started."""
+        return self._last().started.explanation
 
     @property
     def is_there(self) -> bool:
@@ -74,7 +83,7 @@ class ProcessEngine:
     def open(self, options: StreamOptions, at: int) -> ProcessStream:
         """Open a stream. Raises `EngineLost` while the engine is away, `EngineUnavailable` when it stays away."""
         process = self._last()
-        check_options(options, process.capabilities)
+        check_options(options, process.started.capabilities)
         if self._trouble is not None:
             raise self._trouble
         return process.open(options, at)

@@ -80,13 +80,15 @@ async def serve(connection: socket.socket) -> None:
     if not isinstance(start, Start):
         raise ValueError(f"{type(start).__name__} before Start")
     try:
-        engine: Engine = getattr(import_module(start.module), start.function)(**start.arguments)
+        module = import_module(start.module)
+        engine: Engine = getattr(module, start.function)(**start.arguments)
         await engine.start()
     except VoxtralError as error:
         link.send(0, failed(error))
         await link.close()
         return
-    link.send(0, Started(engine.capabilities))
+    explanation = getattr(module, start.explain)(**start.arguments) if start.explain else ""
+    link.send(0, Started(engine.capabilities, explanation))
     beating = asyncio.create_task(link.beat(start.beat_s))
     await Host(engine, link).serve(reader)
     beating.cancel()

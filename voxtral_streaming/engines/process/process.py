@@ -10,7 +10,7 @@ from collections.abc import Callable
 from itertools import count
 
 from voxtral_streaming.audio.units import Samples
-from voxtral_streaming.engines.base import Capabilities, StreamOptions
+from voxtral_streaming.engines.base import StreamOptions
 from voxtral_streaming.engines.process.launch import end, kill, launch, rss_bytes
 from voxtral_streaming.engines.process.watchdog import Policy, Watchdog
 from voxtral_streaming.engines.process.wire import (
@@ -88,18 +88,18 @@ class EngineProcess:
     async def _start(self, start: Start, lost: Callable[[], None]) -> None:
         self._writer.write(encode(0, start))
         try:
-            self.capabilities = await asyncio.wait_for(self._started(), self._policy.start_s)
+            self.started = await asyncio.wait_for(self._started(), self._policy.start_s)
         except asyncio.TimeoutError as error:
             raise EngineUnavailable(f"the engine was not ready after {self._policy.start_s:g} s") from error
         self.is_alive = True
         self._watchdog = Watchdog(self._policy, time.monotonic())
         self._serving = asyncio.create_task(self._serve(lost))
 
-    async def _started(self) -> Capabilities:
+    async def _started(self) -> Started:
         while (received := await receive(self._reader)) is not None:
             match received[1]:
-                case Started(capabilities):
-                    return capabilities
+                case Started() as started:
+                    return started
                 case Failed() as failure:
                     raise error_of(failure)
                 case Logged() as line:

@@ -32,11 +32,15 @@ Question: TypeAlias = Literal["partial", "flush", "finish"]
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Make an engine by calling `function` of `module` with `arguments`, start it, and beat every `beat_s` seconds."""
+    """Make an engine by calling `function` of `module` with `arguments`, start it, and beat every `beat_s` seconds.
+
+    `explain` is a function of the same module that says of the same arguments, in a sentence, what comes of them.
+    """
 
     module: str
     function: str
     arguments: dict[str, Any]
+    explain: str | None
     beat_s: float
 
 
@@ -78,6 +82,7 @@ class Started:
     """The engine is ready."""
 
     capabilities: Capabilities
+    explanation: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 
+from voxtral_streaming.config import memory_bytes as memory_bytes
 from voxtral_streaming.engines.voxtral.facts import ENCODER_FRAMES_PER_TOKEN, MS_PER_TOKEN, ModelFacts
 from voxtral_streaming.engines.voxtral.layout import parameters
 from voxtral_streaming.engines.voxtral.ring import ring_bytes
@@ -16,13 +17,6 @@ MAX_ROWS = 64  # streams of one step
 WISHED_ROWS = 16  # below so many a shorter window is worth more streams
 LIBRARY_BYTES = 2**30  # of a GPU, for kernels, library workspaces and fragmentation
 PRODUCT = re.compile(r".*\.layers\.\d+\.(attention|ffn)\.|projector\.")  # parameters that 8 bits are for
-UNITS = {"MB": 10**6, "GB": 10**9, "MiB": 2**20, "GiB": 2**30}
-
-
-def memory_bytes(size: str) -> int:
-    """`16GB` as a number of bytes."""
-    number = size.rstrip("MGiB ")
-    return int(float(number) * UNITS[size.removeprefix(number).strip()])
 
 
 def weight_bytes(facts: ModelFacts, itemsize: int, *, int8: bool) -> int:
