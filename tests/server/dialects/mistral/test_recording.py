@@ -1,0 +1,90 @@
+"""Recordings as Mistral's clients send them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from voxtral_streaming.engines.base import Capabilities, StreamOptions
+from voxtral_streaming.errors import UnsupportedOption
+from voxtral_streaming.server.dialects.mistral.events import Granularity, Telling, transcription
+from voxtral_streaming.server.dialects.mistral.recording import Recording, RecordingFields, is_mistrals, read_recording
+from voxtral_streaming.server.errors import InvalidRequest
+from voxtral_streaming.transcript import Final, Segment, Transcript, Word
+
+
+def capabilities(**can: Any) -> Capabilities:
+    defaults: dict[str, Any] = {
+        "name": "accounting",
+        "model": "abacus",
+        "partials": True,
+        "timestamps": "word",
+        "languages": ("en", "fr"),
+        "detects_language": True,
+        "biasing": True,
+    }
+    return Capabilities(**{**defaults, **can})
+
+
+class TestRead:
+    def test_what_is_always_sent_asks_for_nothing(self) -> None:
+        asked = RecordingFields(model="voxtral", stream=False, diarize=False)
+        options = StreamOptions(partials=False, words=False)
+        assert read_recording(asked, capabilities()) == Recording(options, None, False, None)
+
+    def test_everything(self) -> None:
+        asked = RecordingFields(
+            stream=True,
+            file_url="http://example.org/a.wav",
+            language="fr",
+            temperature=0.0,
+            context_bias=["Ada", "Grace, Radia"],
+            timestamp_granularities=["word"],
+        )
+        options = StreamOptions(language="fr", prompt="Ada, Grace, Radia", partials=False)
+        assert read_recording(asked, capabilities()) == Recording(options, "word", True, "http://example.org/a.wav")
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("diarize", True),
+            ("speaker_references", '{"Ada": "UklGRg=="}'),
+            ("file_id", "abc"),
+            ("temperature", 0.3),
+            ("language", "de"),
+            ("context_bias", ["Ada"]),
+            ("timestamp_granularities", ["word"]),
+        ],
+    )
+    def test_what_is_lacking_is_refused_by_name(self, name: str, value: Any) -> None:
+        with pytest.raises(UnsupportedOption, match=f"^{name}: ") as refusal:
+            read_recording(RecordingFields(**{name: value}), capabilities(biasing=False, timestamps="segment"))
+        assert refusal.value.param == name
+
+    def test_times_are_of_segments_or_of_words(self) -> None:
+        with pytest.raises(InvalidRequest, match="either"):
+            read_recording(RecordingFields(timestamp_granularities=["segment", "word"]), capabilities())
+
+
+def test_mistrals_forms_are_told_from_openais() -> None:
+    assert is_mistrals(["model", "file"], "mistral-client-python/3.7.0")
+    assert is_mistrals(["model", "file_url"], "curl/8.1")
+    assert not is_mistrals(["model", "file", "stream", "language", "temperature", "timestamp_granularities[]"], "curl")
+
+
+WORDS = (Word("One", 0.0, 0.4, 1.0), Word("two.", 0.5, 1.0, 1.0))
+
+
+@pytest.mark.parametrize(("granularity", "texts"), [(None, []), ("segment", ["One two."]), ("word", ["One", "two."])])
+def test_segments_are_what_was_asked_for(granularity: Granularity | None, texts: list[str]) -> None:
+    transcript = Transcript.of([Segment(0, 0.0, 1.0, "One two.", WORDS, "en")], 1.4)
+    answer = transcription(transcript, "abacus", granularity)
+    assert [piece["text"] for piece in answer["segments"]] == texts
+    assert (answer["text"], answer["language"], answer["model"]) == ("One two.", "en", "abacus")
+    assert answer["usage"]["prompt_audio_seconds"] == 1
+
+    telling = Telling("abacus", granularity)
+    told = telling.final(Final(0, 0, 16000, "One two.", WORDS, "en"))
+    assert [message["text"] for message in told if message["type"] == "transcription.segment"] == texts
+    assert telling.done(1.4) == {"type": "transcription.done", **answer}
