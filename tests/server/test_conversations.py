@@ -1,7 +1,8 @@
 """Recorded conversations: what the client of a dialect says and what it hears, message by message.
 
 A file begins with the path that the client dials. `"*"` stands for what is new in every session, and
-`{"speech": 1.0}` for so many seconds of it, as 16-bit samples at 16 kHz in base64. The engine tells no partials, whose
+`{"speech": 1.0}` for so many seconds of it, as 16-bit samples at 16 kHz: in base64 within a message, in a binary frame
+where it stands alone. The engine tells no partials, whose
 number would depend on the machine.
 """
 
@@ -26,7 +27,7 @@ async def test_a_recorded_conversation_goes_as_it_went(path: Path, launch: Any, 
     async with websockets.connect(f"ws://{running.host}{head['path']}", compression=None) as socket:
         for turn in turns:
             if "client" in turn:
-                await socket.send(json.dumps(with_audio(turn["client"], sound)))
+                await socket.send(frame(turn["client"], sound))
             elif "server" in turn:
                 heard = json.loads(await asyncio.wait_for(socket.recv(), 10))
                 assert without_news(heard, turn["server"]) == turn["server"]
@@ -35,16 +36,26 @@ async def test_a_recorded_conversation_goes_as_it_went(path: Path, launch: Any, 
                 assert socket.close_code == turn["close"]
 
 
+def frame(message: dict[str, Any], sound: Any) -> str | bytes:
+    """What a client sends."""
+    spoken = samples(message, sound)
+    return json.dumps(with_audio(message, sound)) if spoken is None else spoken
+
+
+def samples(audio: Any, sound: Any) -> bytes | None:
+    """The samples that stand for a sound."""
+    match audio:
+        case {"speech": length}:
+            return bytes(sound.speech(length).tobytes())
+        case {"silence": length}:
+            return bytes(sound.silence(length).tobytes())
+    return None
+
+
 def with_audio(message: dict[str, Any], sound: Any) -> dict[str, Any]:
     """The message with its sounds as a client sends them."""
-    match message:
-        case {"audio": {"speech": length}}:
-            samples = sound.speech(length)
-        case {"audio": {"silence": length}}:
-            samples = sound.silence(length)
-        case _:
-            return message
-    return {**message, "audio": base64.b64encode(samples.tobytes()).decode()}
+    spoken = samples(message.get("audio"), sound)
+    return message if spoken is None else {**message, "audio": base64.b64encode(spoken).decode()}
 
 
 def without_news(heard: Any, expected: Any) -> Any:

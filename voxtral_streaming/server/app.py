@@ -13,7 +13,16 @@ from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 
 from voxtral_streaming.config import Config
-from voxtral_streaming.server import files, live, minting, mistral_api, operations, problems, realtime_api
+from voxtral_streaming.server import (
+    deepgram_api,
+    files,
+    live,
+    minting,
+    mistral_api,
+    operations,
+    problems,
+    realtime_api,
+)
 from voxtral_streaming.server.auth import PUBLIC_FOLDER, Guard
 from voxtral_streaming.server.dialects.native import Native
 from voxtral_streaming.server.service import Service
@@ -42,8 +51,9 @@ def create_app(config: Config, transcriber: Transcriber) -> FastAPI:
     )
     app.state.service = Service.of(config, transcriber)
     app.state.tokens = Tokens()
-    for router in (doors, files.router, minting.router, mistral_api.router, operations.router, realtime_api.router):
-        app.include_router(router)
+    for room in (deepgram_api, files, minting, mistral_api, operations, realtime_api):
+        app.include_router(room.router)
+    app.include_router(doors)
     app.mount(PUBLIC_FOLDER, StaticFiles(directory=PAGE))
     app.add_middleware(Guard, config=config.server, tokens=app.state.tokens)
     problems.install(app)

@@ -118,9 +118,7 @@ def install(app: FastAPI) -> None:
 
 async def _answer_own(request: Request, error: Exception) -> Response:
     assert isinstance(error, VoxtralError)
-    if isinstance(error, EngineError):
-        logger.error("recognition failed: %s", error)
-    count(request.app, error.code)
+    note(request.app, error)
     return answer(error)
 
 
@@ -145,6 +143,13 @@ async def _answer_nobody(request: Request, error: Exception) -> Response:
 
 async def _answer_bug(request: Request, error: Exception) -> Response:
     return await _answer_own(request, VoxtralError("the server failed"))
+
+
+def note(app: FastAPI, error: VoxtralError) -> None:
+    """Count an error that a client is told, and log what the client is not told of it."""
+    if isinstance(error, EngineError):
+        logger.error("recognition failed: %s", error)
+    count(app, error.code)
 
 
 def count(app: FastAPI, code: str) -> None:
