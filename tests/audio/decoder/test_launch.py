@@ -42,6 +42,17 @@ def test_it_knows_no_secret(pid: int) -> None:
     assert b"canary" not in Path(f"/proc/{pid}/environ").read_bytes()
 
 
+async def test_a_decoder_at_work_is_confined(hour: Path, trusted: SourcePolicy) -> None:
+    async with open_path(hour, trusted):
+        (child,) = Path(f"/proc/{DECODER.pid}/task/{DECODER.pid}/children").read_text().split()
+        limits = Path(f"/proc/{child}/limits").read_text().splitlines()
+    hard = {line[:26].strip(): line[26:].split()[1] for line in limits[1:]}
+    for gone in ("Max open files", "Max processes", "Max file size", "Max core file size"):
+        assert hard[gone] == "0"
+    assert int(hard["Max cpu time"]) == trusted.audio.decode_timeout_s
+    assert int(hard["Max address space"]) < 2**31
+
+
 def test_it_has_one_thread_and_the_control_socket(pid: int) -> None:
     assert len(list(Path(f"/proc/{pid}/task").iterdir())) == 1
     opened = [place.readlink() for place in Path(f"/proc/{pid}/fd").iterdir()]
