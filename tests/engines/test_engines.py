@@ -54,6 +54,18 @@ def test_the_files_of_voxtral_realtime_choose_it(tiny: Path, engine: str) -> Non
 
 
 @needs_torch
+@pytest.mark.parametrize("engine", ["auto", "voxtral"])
+def test_the_files_of_voxtral_choose_it(root: Path, engine: str) -> None:
+    from voxtral_streaming.engines.voxtral_offline.engine import VoxtralEngine
+
+    folder = root / "tests" / "data" / "voxtral_tiny"
+    config = configured(folder, engine)
+    why = "asked for by model.engine" if engine != "auto" else "as the files of the model are those of Voxtral Mini"
+    assert isinstance(open_engine(config), VoxtralEngine)
+    assert explain(config).startswith(f"voxtral, {why}")
+
+
+@needs_torch
 def test_a_model_in_the_local_cache_is_known_by_its_files(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,7 +89,7 @@ def test_a_model_that_is_not_here_is_left_to_whisper(tmp_path: Path, monkeypatch
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     config = configured("nobody/nothing")
     assert isinstance(open_engine(config), WhisperEngine)
-    assert explain(config).startswith("whisper, as no Voxtral Realtime has that name here, ")
+    assert explain(config).startswith("whisper, as no Voxtral model has that name here, ")
 
 
 def test_a_broken_description_is_not_passed_over(tmp_path: Path) -> None:

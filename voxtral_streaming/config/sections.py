@@ -103,8 +103,8 @@ class ModelConfig(Section):
     """`whisper-base` and `whisper-tiny.en` are built in; else a folder or a hub name."""
     device: Device
     """`auto` takes a GPU where there is one that the engine can use."""
-    engine: Literal["auto", "whisper", "voxtral_realtime"] = "auto"
-    """`auto` chooses by the model's files."""
+    engine: Literal["auto", "whisper", "voxtral", "voxtral_realtime"] = "auto"
+    """`auto` chooses by the model's files; `voxtral` is for Mini 3B and Small 24B."""
     compute_type: Literal["int8", "float32"] = "int8"
     """Arithmetic of the built-in engine."""
     workers: int = Field(default=2, ge=1, le=64)

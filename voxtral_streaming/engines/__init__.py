@@ -14,48 +14,58 @@ def open_engine(config: Config) -> Engine:
 
     Raises `EngineUnavailable` where the extra that it needs is not installed.
     """
-    if _choose(config.model)[0] == "voxtral_realtime":
-        from voxtral_streaming.engines.voxtral.opening import open_realtime
+    match _choose(config.model)[0]:
+        case "voxtral":
+            from voxtral_streaming.engines.voxtral_offline.opening import open_voxtral
 
-        return open_realtime(config.model, config.streaming)
-    from voxtral_streaming.engines.whisper.engine import WhisperEngine
+            return open_voxtral(config.model, config.streaming)
+        case "voxtral_realtime":
+            from voxtral_streaming.engines.voxtral.opening import open_realtime
 
-    return WhisperEngine(config.model, config.streaming)
+            return open_realtime(config.model, config.streaming)
+        case "whisper":
+            from voxtral_streaming.engines.whisper.engine import WhisperEngine
+
+            return WhisperEngine(config.model, config.streaming)
 
 
 def explain(config: Config) -> str:
     """Which engine and device `open_engine` chooses, and why: a sentence."""
     model = config.model
     engine, why = _choose(model)
-    if engine == "voxtral_realtime":
-        from voxtral_streaming.engines.voxtral import opening
-
-        device = opening.explain_device(model)
-    else:
+    if engine == "whisper":
         from voxtral_streaming.engines.whisper.device import explain_device
 
         device = explain_device(model.device)
+    else:
+        from voxtral_streaming.engines.voxtral import opening
+
+        device = opening.explain_device(model)
     return f"{engine}, {why}, with {model.name} on {device}"
 
 
-def _choose(model: ModelConfig) -> tuple[Literal["whisper", "voxtral_realtime"], str]:
+def _choose(model: ModelConfig) -> tuple[Literal["whisper", "voxtral", "voxtral_realtime"], str]:
     """The engine, and why."""
     if model.engine != "auto":
         return model.engine, "asked for by model.engine"
-    if _is_realtime(model):
-        return "voxtral_realtime", "as the files of the model are Voxtral Realtime's"
-    is_built_in = model.name in BUILT_IN_MODELS
-    return "whisper", "as the model is built in" if is_built_in else "as no Voxtral Realtime has that name here"
+    match _family(model):
+        case "voxtral":
+            return "voxtral", "as the files of the model are those of Voxtral Mini or Small"
+        case "voxtral_realtime":
+            return "voxtral_realtime", "as the files of the model are Voxtral Realtime's"
+        case None:
+            is_built_in = model.name in BUILT_IN_MODELS
+            return "whisper", "as the model is built in" if is_built_in else "as no Voxtral model has that name here"
 
 
-def _is_realtime(model: ModelConfig) -> bool:
-    """Whether the model is here, and a Voxtral Realtime. Raises `WeightsError` for a broken description."""
+def _family(model: ModelConfig) -> Literal["voxtral", "voxtral_realtime"] | None:
+    """Which Voxtral model it is, where it is here. Raises `WeightsError` for a broken description."""
     from voxtral_streaming.engines.voxtral.files import family, locate
 
     if model.name in BUILT_IN_MODELS:
-        return False
+        return None
     try:
         folder = locate(model.name, model.revision)
     except WeightsError:  # it is not here, which whisper says, with what it would have taken
-        return False
-    return family(folder) == "voxtral_realtime"
+        return None
+    return family(folder)

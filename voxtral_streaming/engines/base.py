@@ -27,11 +27,20 @@ class Capabilities:
     biasing: bool = False  # takes a prompt or key words
     max_utterance_s: float = 30.0  # longer utterances must be cut by the endpointer
     tells_language: bool = True  # hypotheses say which language was detected
+    converses_s: float = 0.0  # takes a conversation about a recording of up to so many seconds; 0: transcribes only
 
     @property
     def has_words(self) -> bool:
         """Whether finals have words with times; only where `timestamps` is `word` were these measured."""
         return self.timestamps != "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What somebody said in a conversation about the audio; None among the parts is where the audio stands."""
+
+    role: Literal["user", "assistant"]
+    parts: tuple[str | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,8 @@ class StreamOptions:
     delay_ms: int | None = None  # look-ahead of a streaming model
     partials: bool = True  # False: only `finish` decodes
     words: bool = True  # finals have words with times
+    conversation: tuple[Turn, ...] = ()  # to be answered, instead of transcribing; the audio stands in it once
+    most_tokens: int | None = None  # of the answer; None: as many as there is room for
 
 
 class Stream(Protocol):

@@ -19,3 +19,7 @@ def check_options(options: StreamOptions, capabilities: Capabilities) -> None:
     if options.delay_ms is not None and options.delay_ms not in capabilities.delay_ms:
         choices = ", ".join(map(str, capabilities.delay_ms)) or "none"
         raise UnsupportedOption(f"delay_ms: {name} offers {choices}", param="delay_ms")
+    if options.conversation and not capabilities.converses_s:
+        raise UnsupportedOption(
+            f"messages: {name} only transcribes; Voxtral Mini 3B and Small 24B answer", param="messages"
+        )

@@ -10,12 +10,12 @@ from voxtral_streaming.config import ModelConfig, StreamingConfig
 from voxtral_streaming.engines.base import Engine
 from voxtral_streaming.errors import EngineUnavailable
 
-EXTRA = ("torch", "safetensors")
+EXTRA = ("torch", "safetensors", "mistral_common")
 
 
 def open_realtime(model: ModelConfig, streaming: StreamingConfig) -> Engine:
     """The engine, not yet started. Raises `EngineUnavailable` where the `voxtral` extra is not installed."""
-    with _needing_extra(model.name):
+    with needing_extra(model.name):
         from voxtral_streaming.engines.voxtral.engine import VoxtralRealtimeEngine
     return VoxtralRealtimeEngine(model, streaming)
 
@@ -24,7 +24,7 @@ def explain_device(model: ModelConfig) -> str:
     """The device that the engine takes, and why. Raises `EngineUnavailable` where torch is needed to tell."""
     if model.device != "auto":
         return f"{model.device} (asked for)"
-    with _needing_extra(model.name):
+    with needing_extra(model.name):
         import torch
     return "cuda (auto: it can be used here)" if torch.cuda.is_available() else "cpu (auto: torch finds no CUDA device)"
 
@@ -34,14 +34,15 @@ def verify_realtime(model: ModelConfig, samples: Samples) -> tuple[bool, str]:
 
     Raises `WeightsError`, or `EngineUnavailable` where the extra or transformers is not installed.
     """
-    with _needing_extra(model.name):
+    with needing_extra(model.name):
         from voxtral_streaming.engines.voxtral.verify import verify_model
     verification = verify_model(model, samples)
     return verification.first_difference is None, str(verification)
 
 
 @contextmanager
-def _needing_extra(name: str) -> Iterator[None]:
+def needing_extra(name: str) -> Iterator[None]:
+    """While modules are imported that need the `voxtral` extra: raises `EngineUnavailable` where it is missing."""
     try:
         yield
     except ModuleNotFoundError as error:

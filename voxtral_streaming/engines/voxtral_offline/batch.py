@@ -7,6 +7,7 @@ fixed place and a fixed size: a step is one of few shapes and allocates nothing 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from itertools import product
 from typing import NamedTuple, TypeAlias
 
 import torch
@@ -15,10 +16,11 @@ from torch import Tensor, nn
 from voxtral_streaming.engines.voxtral.ring import Ring
 from voxtral_streaming.engines.voxtral_offline.model import VoxtralModel
 
-Advance: TypeAlias = Callable[[Tensor, Tensor, Tensor, int], Tensor]
+Advance: TypeAlias = Callable[[Tensor, Tensor, Tensor, int], tuple[Tensor]]
 
 PREFILL = 128  # positions of a prompt that are computed in one go
 ENCODER_PIECES = 8  # in which the layers of the encoder are run over a window
+REHEARSED = 8  # steps that a faster step is compared on
 
 
 class Sizes(NamedTuple):
@@ -124,7 +126,7 @@ class Batch(nn.Module):
         n = self.shape(len(tokens))
         padded = [*tokens, *[None] * (n - len(tokens))]
         device, furthest = self.model.device, 1 + max(self._held[: len(tokens)])
-        predicted = self.advance(
+        (predicted,) = self.advance(
             torch.tensor([token or 0 for token in padded], device=device),
             torch.tensor(self._held[:n], device=device),
             torch.tensor([int(token is not None) for token in padded], device=device),
@@ -135,14 +137,32 @@ class Batch(nn.Module):
         answers: list[int] = predicted.tolist()
         return answers[: len(tokens)]
 
-    def _advance(self, tokens: Tensor, positions: Tensor, counts: Tensor, length: int) -> Tensor:
+    def _advance(self, tokens: Tensor, positions: Tensor, counts: Tensor, length: int) -> tuple[Tensor]:
         """Tokens [n] at `positions` [n], of which those with a count of one count, to predictions [n]."""
         decoder, at = self.model.decoder, positions[:, None]
         slots = self.ring.take(at, counts, 0, length)
         hidden = decoder(decoder.embedding(tokens[:, None]), at, self.ring, slots)
-        predicted: Tensor = decoder.head(hidden[:, 0]).argmax(-1)
-        return predicted
+        return (decoder.head(hidden[:, 0]).argmax(-1),)
 
     def shape(self, n_rows: int) -> int:
         """Rows of a step that serves the first `n_rows`."""
         return min(1 << (n_rows - 1).bit_length(), self.n_rows) if self.fixed_shapes else n_rows
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.model.device
+
+    def rehearse(self) -> list[list[int]]:
+        """What the first row predicts after a few tokens."""
+        self.begin(0)
+        return [self.step([token]) for token in range(REHEARSED)]
+
+    @torch.inference_mode()
+    def visit_shapes(self) -> None:
+        """Take a step of every shape, counting for nobody."""
+        n_rows = sorted({self.shape(n) for n in range(1, self.n_rows + 1)})
+        lengths = {self.ring.length(1 << exponent) for exponent in range(32)}
+        for n, length in product(n_rows, sorted(lengths)):
+            nothing = torch.zeros(3, n, dtype=torch.int64, device=self.device)
+            self.advance(nothing[0], nothing[1], nothing[2], length)

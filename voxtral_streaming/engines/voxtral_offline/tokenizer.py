@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mistral_common.tokens.tokenizers.tekken import Tekkenizer
 
+from voxtral_streaming.engines.base import Turn
 from voxtral_streaming.engines.voxtral.facts import Section, read_json
 from voxtral_streaming.engines.voxtral.tekken import (
     Detokenizer,
@@ -32,8 +33,6 @@ class Specials:
     eos: int
     begin_turn: int
     end_turn: int
-    begin_system: int
-    end_system: int
     begin_audio: int
     audio: int
     transcribe: int
@@ -44,8 +43,6 @@ NAMES = {
     "eos": "</s>",
     "begin_turn": "[INST]",
     "end_turn": "[/INST]",
-    "begin_system": "[SYSTEM_PROMPT]",
-    "end_system": "[/SYSTEM_PROMPT]",
     "begin_audio": "[BEGIN_AUDIO]",
     "audio": "[AUDIO]",
     "transcribe": "[TRANSCRIBE]",
@@ -84,6 +81,17 @@ class Tokenizer:
         """The prompt that asks for the transcript of audio of `n_audio` tokens; without a language it is detected."""
         special, told = self.special, self.encode(f"lang:{language}") if language else []
         return [special.bos, special.begin_turn, *self.recording(n_audio), special.end_turn, *told, special.transcribe]
+
+    def conversation(self, turns: Sequence[Turn], n_audio: int) -> list[int]:
+        """The prompt that asks for the next turn of a conversation about audio of `n_audio` tokens."""
+        special, prompt = self.special, [self.special.bos]
+        for turn in turns:
+            said = [token for part in turn.parts for token in self._part(part, n_audio)]
+            prompt += [special.begin_turn, *said, special.end_turn] if turn.role == "user" else [*said, special.eos]
+        return prompt
+
+    def _part(self, part: str | None, n_audio: int) -> list[int]:
+        return self.recording(n_audio) if part is None else self.encode(part)
 
     def recording(self, n_audio: int) -> list[int]:
         """A recording within a turn: the places that its embeddings take."""

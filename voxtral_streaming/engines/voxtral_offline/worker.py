@@ -55,7 +55,8 @@ class Request:
     mel: Tensor
     most: int  # tokens of the answer
     draft: tuple[int, ...] = ()
-    on_token: Callable[[int], None] | None = None  # called on the engine thread
+    said: list[int] = field(default_factory=list)  # so far; grows on the engine thread
+    on_token: Callable[[], None] | None = None  # called there for every token
     answer: Future[Answer] = field(default_factory=Future)
 
 
@@ -72,8 +73,7 @@ class _Seat:
 
     request: Request
     generation: Generation
-    preparing: Generator[None, None, None] | None = None
-    n_told: int = 0
+    preparing: Generator[None, None, None] | None
 
 
 class Worker:
@@ -128,6 +128,7 @@ class Worker:
         while self.waiting and (row := self._row_for(self.waiting[0])) is not None:
             request = self.waiting.pop(0)
             generation = Generation(request.prompt, request.draft, request.most, self._eos)
+            request.said = generation.said
             self._batch.begin(row)
             self.seats[row] = _Seat(request, generation, self._preparation(row, request, generation))
 
@@ -140,7 +141,7 @@ class Worker:
         for row in reversed(range(len(self.seats))):
             seat = self.seats[row]
             if seat and seat.request.kind is Kind.PARTIAL:
-                seat.request.draft = max(tuple(seat.generation.said), seat.request.draft, key=len)
+                seat.request.draft = tuple(seat.request.said) or seat.request.draft
                 self.waiting.append(seat.request)
                 return row
         return None
@@ -192,12 +193,10 @@ class Worker:
         return seat.generation.next if seat and not seat.preparing else None
 
     def _tell(self, seat: _Seat) -> None:
-        """Hand on what was said since, and free the row where that was all."""
+        """Tell that something was said, and free the row where that was all."""
         generation, request = seat.generation, seat.request
         if request.on_token:
-            for token in generation.said[seat.n_told :]:
-                request.on_token(token)
-            seat.n_told = len(generation.said)
+            request.on_token()
         if generation.is_over:
             self.seats[self.seats.index(seat)] = None
             if request.answer.set_running_or_notify_cancel():
