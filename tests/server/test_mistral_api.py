@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import numpy as np
 import pytest
+import websockets
 from mistralai.client import Mistral
 from mistralai.client.models import (
     AudioFormat,
@@ -19,6 +21,7 @@ from mistralai.client.models import (
     TranscriptionStreamTextDelta,
 )
 from mistralai.extra.exceptions import RealtimeTranscriptionException, RealtimeTranscriptionWSError
+from websockets import Subprotocol
 
 BLOCK = 3200  # bytes: 100 ms
 
@@ -136,3 +139,15 @@ class TestConnection:
         assert isinstance(done, TranscriptionStreamDone)
         assert (done.text, done.language, done.segments) == ("", None, [])
         assert connection.is_closed
+
+
+async def test_a_browser_comes_with_a_token_that_was_minted_for_it(launch: Any, accounting: Any, sound: Any) -> None:
+    running = launch(accounting(), server={"api_keys": ["a-key-of-some-length"]})
+    async with client(running, "a-key-of-some-length") as mistral:
+        asked = {"purpose": "realtime", "model": "voxtral-mini-latest"}
+        minted = await mistral.realtime.sessions.create_async(request=asked)
+    url = f"ws://{running.host}/v1/audio/transcriptions/realtime?model=voxtral-mini-latest"
+    offered = [Subprotocol("realtime"), Subprotocol(minted.client_secret.value)]
+    async with websockets.connect(url, subprotocols=offered) as socket:
+        assert socket.subprotocol == "realtime"
+        assert json.loads(await socket.recv())["type"] == "session.created"
