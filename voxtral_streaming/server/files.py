@@ -16,7 +16,7 @@ from voxtral_streaming.server.options import check_options
 from voxtral_streaming.server.problems import responses
 from voxtral_streaming.server.recordings import Opener, Options, body_schema, read_job
 from voxtral_streaming.server.service import Service
-from voxtral_streaming.server.tasks import unless
+from voxtral_streaming.server.tasks import left, unless
 from voxtral_streaming.transcript import Transcript
 from voxtral_streaming.vad.activity import Endpointer
 
@@ -72,7 +72,7 @@ async def transcript_for(
     `endpointer`: a fresh one that cuts the recording otherwise than configured.
     """
     work = _transcribe(request.app.state.service, source, options, endpointer)
-    transcript = await unless(_left(request), work)
+    transcript = await unless(left(request), work)
     if transcript is None:
         raise ClientDisconnect
     return transcript
@@ -86,9 +86,3 @@ async def _transcribe(
         transcript = await service.transcriber.transcript(audio, audio.duration, options, endpointer=endpointer)
     service.metrics.audio_seconds.labels("file").inc(transcript.duration)
     return transcript
-
-
-async def _left(request: Request) -> None:
-    """Return when the client has left."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

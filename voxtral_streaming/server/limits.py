@@ -26,6 +26,7 @@ BODY_GRACE_S = 10.0  # before the rate of a body is judged
 UPLOADS_AT_ONCE = 2  # files under recognition; more wait
 MAX_UPLOADS = 10  # files being received, waiting or under recognition; more: 503 `overloaded`
 MAX_FORM_FIELDS = 16  # of a multipart body; more: 400
+MAX_FORM_VALUES = 256  # of a form in which fields may repeat; more: 400
 MAX_FIELD_BYTES = 2**16  # of a field of a multipart body that is no file; more: 400
 RETRY_AFTER_S = 5  # what a refused client is told to wait
 BODY_OVERHEAD = 2**20  # bytes around the audio of a body: other fields, boundaries; more: 413

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
+from fastapi import Request
+
 First = TypeVar("First")
 Second = TypeVar("Second")
 
@@ -33,6 +35,12 @@ async def unless(interruption: Coroutine[Any, Any, None], work: Coroutine[Any, A
         return working.result() if working.done() else interrupting.result()
     finally:
         await _end(tasks)
+
+
+async def left(request: Request) -> None:
+    """Return when the client of a request, whose body was read, has left."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:

@@ -13,7 +13,8 @@ from voxtral_streaming.server.dialects.actions import (
     Rejected,
     Warned,
 )
-from voxtral_streaming.server.dialects.openai.items import Event, Item, committed, shape_of
+from voxtral_streaming.server.dialects.openai.errors import shape_of
+from voxtral_streaming.server.dialects.openai.items import Event, Item, committed
 from voxtral_streaming.server.dialects.openai.session import InForce
 from voxtral_streaming.transcript import Cleared, Final, Partial, SpeechStarted
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from voxtral_streaming.audio.units import milliseconds, seconds
-from voxtral_streaming.errors import EngineError, VoxtralError
+from voxtral_streaming.errors import VoxtralError
 from voxtral_streaming.server.dialects.deltas import RunningText
-from voxtral_streaming.server.errors import Refused, problem
+from voxtral_streaming.server.dialects.openai.errors import shape_of
 from voxtral_streaming.transcript import Final, Word
 
 TRANSCRIPTION = "conversation.item.input_audio_transcription"
@@ -62,7 +62,7 @@ class Item:
         event = self._told("completed", transcript=" ".join(final.text for final in spoken))
         event["usage"] = {"type": "duration", "seconds": self.seconds}
         event["languages"] = [{"code": code} for code in dict.fromkeys(final.language for final in spoken) if code]
-        event["logprobs"] = [_logprob(word) for final in spoken for word in final.words] if logprobs else None
+        event["logprobs"] = [logprob_of(word) for final in spoken for word in final.words] if logprobs else None
         return event
 
     def failed(self, error: VoxtralError) -> Event:
@@ -91,19 +91,7 @@ def committed(item_id: str, previous: str | None, *, is_flat: bool) -> Sequence[
     ]
 
 
-def shape_of(error: VoxtralError) -> Event:
-    """An error as OpenAI's clients read it."""
-    told = problem(error)
-    is_ours = isinstance(error, EngineError | Refused) or type(error) is VoxtralError
-    return {
-        "type": "server_error" if is_ours else "invalid_request_error",
-        "code": told["code"],
-        "message": told["message"],
-        "param": told["param"],
-    }
-
-
-def _logprob(word: Word) -> Event:
+def logprob_of(word: Word) -> Event:
     """A word stands where OpenAI has a token, for the engines tell probabilities of words."""
     text = f" {word.text}"
     logprob = math.log(max(word.probability, math.ulp(0.0)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voxtral_streaming.errors import VoxtralError
+from voxtral_streaming.server.dialects.openai.errors import ModelNotFound
 
 ALIASES = (
     "whisper-1",
@@ -14,12 +14,6 @@ ALIASES = (
     "gpt-realtime-whisper",
 )
 """OpenAI's names for transcription; all of them mean the loaded model."""
-
-
-class ModelNotFound(VoxtralError):
-    """A model that is neither the loaded one nor one of the names that stand for it."""
-
-    code = "model_not_found"
 
 
 def check_model(name: str | None, loaded: str, param: str) -> None:
