@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from bench.random_weights import SIZES, TEKKEN
 from voxtral_streaming.engines.voxtral.checkpoint import load_model, random_model
 from voxtral_streaming.engines.voxtral.facts import WINDOW_PER_TOKEN, ModelFacts, StackFacts
 from voxtral_streaming.engines.voxtral.files import Checkpoint, open_checkpoint
@@ -28,21 +29,9 @@ from voxtral_streaming.engines.voxtral.kernels import accelerate, attention
 from voxtral_streaming.engines.voxtral.linears import pack
 from voxtral_streaming.engines.voxtral.model import RealtimeModel
 from voxtral_streaming.engines.voxtral.stepper import Sizes, Stepper
-from voxtral_streaming.engines.voxtral.tekken import Tekken, read_tekken
+from voxtral_streaming.engines.voxtral.tekken import Tekken
 
 TINY = Path(__file__).parents[1] / "tests" / "data" / "voxtral_realtime_tiny"
-SIZES = {
-    "400m": ModelFacts(
-        encoder=StackFacts(768, 12, 12, 12, 64, 2048, 1e6, 750, 1e-5),
-        decoder=StackFacts(1024, 24, 16, 8, 64, 3072, 1e6, 8192, 1e-5),
-        vocab_size=32768,
-    ),
-    "4b": ModelFacts(
-        encoder=StackFacts(1280, 32, 32, 32, 64, 5120, 1e6, 750, 1e-5),
-        decoder=StackFacts(3072, 26, 32, 8, 128, 9216, 1e6, 8192, 1e-5),
-        vocab_size=131072,
-    ),
-}
 N_DELAY = 6
 
 
@@ -156,7 +145,7 @@ def open_model(options: argparse.Namespace, folder: Path) -> tuple[RealtimeModel
     """The model that is measured; a CPU's weights are packed, as the engine packs them."""
     dtype, device = getattr(torch, options.dtype), torch.device(options.device)
     if options.size == "4b":
-        return random_model(SIZES["4b"], dtype, device), read_tekken(TINY / "tekken.json")
+        return random_model(SIZES["4b"], dtype, device), TEKKEN
     checkpoint: Checkpoint = open_checkpoint(TINY if options.size == "tiny" else folder)
     model = load_model(checkpoint, dtype, device)
     pack(model)

@@ -4,8 +4,11 @@
     python scripts/benchmark_latency.py --streams 8 --json out.json
     python scripts/benchmark_latency.py --url ws://127.0.0.1:8000/ws --audio talk.wav
 
-More streams at once, pages with pictures and
-other servers: `python -m bench.load --help`.
+Or measure what a machine makes of Voxtral Realtime without its weights, which do not change the time:
+
+    python scripts/benchmark_latency.py --engine voxtral_realtime --weights random --size 4b --streams 64
+
+More streams at once, pages with pictures and other servers: `python -m bench.load --help`.
 """
 
 from __future__ import annotations
@@ -36,11 +39,14 @@ try:
     from bench.target import ServerStartError
     from bench.throughput import ThroughputError, real_time_factor
     from bench.truth import locate_all
+    from voxtral_streaming.errors import EngineUnavailable
 except ModuleNotFoundError as missing:
     sys.exit(f"{missing}; the measuring tools need: pip install -e '.[bench]'")
 
 PERCENTILES = (50, 90, 99)
 BLOCK_MS = 40
+MOST_RANDOM = 16  # streams with random weights, unless asked otherwise
+EXIT_CANNOT = 2
 LATENCIES = {
     "time_to_first_partial": ("speech begins → first partial", "first_partial"),
     "partial_lag": ("partial lag (age of what it has heard)", "lag"),
@@ -59,19 +65,26 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--engine", default="auto", help="engine of the server that is started")
     options.add_argument("--model", default="whisper-base", help="model of the server that is started")
     options.add_argument("--language", help="language of the speech; left out: the server detects it")
-    options.add_argument("--streams", type=int, default=1, help="streams at once")
+    options.add_argument("--streams", type=int, help="streams at once (1)")
     options.add_argument("--seconds", type=float, default=60.0, help="audio of each stream (longer with few streams)")
     options.add_argument("--audio", type=Path, nargs="+", metavar="FILE", help="recordings of clean speech to play")
     options.add_argument("--json", type=Path, metavar="FILE", help="also write everything here")
+    random = options.add_argument_group("without a server", "the time of a step, from 1 to `--streams` streams (16)")
+    random.add_argument("--weights", choices=["trained", "random"], default="trained", help="random: no download")
+    random.add_argument("--size", choices=["tiny", "400m", "4b"], default="4b", help="of the random weights")
+    random.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, …")
+    random.add_argument("--dtype", choices=["bfloat16", "float16", "float32"], default="bfloat16", help="arithmetic")
+    random.add_argument("--no-compile", action="store_true", help="the plain step, also on a GPU")
     return options
 
 
 async def measure(options: argparse.Namespace, clips: Sequence[Clip]) -> tuple[Level, float | None]:
     """The latencies at real-time pace, and the real-time factor of one stream without it, unless streams failed."""
     truths = locate_all(clips, TRUTH_CACHE, whisper.load)
-    schedules = plan(clips, truths, options.streams, options.seconds, seed=1)
+    n_streams = options.streams or 1
+    schedules = plan(clips, truths, n_streams, options.seconds, seed=1)
     dialect = partial(DIALECTS["native"], SessionOptions(options.language))
-    with target(options, options.streams) as server:
+    with target(options, n_streams) as server:
         level = await run(server, dialect, schedules, BLOCK_MS, Limits())
         if level.failures:
             return level, None
@@ -123,9 +136,41 @@ def _number(value: float | None, digits: int = 2) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
+def measure_machine(options: argparse.Namespace) -> int:
+    """The time of a step with random weights; 2 where it cannot be measured here."""
+    if options.engine not in ("auto", "voxtral_realtime"):
+        return _refuse(f"random weights are for voxtral_realtime, not for {options.engine}")
+    try:
+        from bench import random_weights
+    except ModuleNotFoundError as missing:
+        return _refuse(f"{missing}; Voxtral Realtime needs: pip install -e '.[voxtral]'")
+    is_compiled, most = not options.no_compile, options.streams or MOST_RANDOM
+    try:
+        task = random_weights.Task(options.size, options.device, options.dtype, is_compiled, most)
+        figures = random_weights.measure(task)
+    except EngineUnavailable as error:
+        return _refuse(str(error))
+    random_weights.show(console(), figures)
+    if options.json:
+        _write(options.json, figures)
+    return 0
+
+
+def _refuse(reason: str) -> int:
+    print(reason, file=sys.stderr)
+    return EXIT_CANNOT
+
+
+def _write(file: Path, figures: dict[str, Any]) -> None:
+    record = {**figures, "command": sys.argv, "machine": describe().model_dump()}
+    file.write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
 def main() -> int:
-    """Measure, print, write; 1 where a stream failed."""
+    """Measure, print, write; 1 where a stream failed, 2 where random weights cannot be measured here."""
     options = parser().parse_args()
+    if options.weights == "random":
+        return measure_machine(options)
     clips = [Clip(path, options.language) for path in options.audio] if options.audio else default_clips()
     try:
         level, factor = asyncio.run(measure(options, clips))
@@ -136,8 +181,7 @@ def main() -> int:
     for failure in level.failures:
         print(f"a stream failed: {failure}", file=sys.stderr)
     if options.json:
-        record = {**figures, "command": sys.argv, "machine": describe().model_dump(), "run": level.model_dump()}
-        options.json.write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
+        _write(options.json, {**figures, "run": level.model_dump()})
     return 1 if level.failures else 0
 
 

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import json
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from bench.record import Cost, Counts, Distribution, Latencies, Level
-from scripts.benchmark_latency import parser, report, show
+from scripts.benchmark_latency import main, parser, report, show
 
 SEEN = Distribution.of([0.1, 0.2, 0.3])
 
@@ -56,3 +60,69 @@ def test_what_could_not_be_measured_is_a_dash() -> None:
     lag = next(line for line in text.splitlines() if "partial lag" in line)
     assert [cell.strip() for cell in lag.split("│")[2:5]] == ["-", "-", "-"]
     assert any(line.startswith("server memory") and line.endswith(" -") for line in text.splitlines())
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Two threads spin on a busy machine, and the tensors are small."""
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """The exit code of the script with these arguments."""
+
+    def run(*arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["benchmark_latency.py", *arguments])
+        return main()
+
+    return run
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_random_weights_measure_the_machine(
+    run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = tmp_path / "out.json"
+    engine = ("--engine", "voxtral_realtime", "--weights", "random", "--size", "tiny")
+    assert run(*engine, "--device", "cpu", "--dtype", "float32", "--streams", "3", "--json", str(record)) == 0
+    seen = json.loads(record.read_text("utf-8"))
+    assert (seen["engine"], seen["weights"], seen["size"]) == ("voxtral_realtime", "random", "tiny")
+    assert (seen["torch_dtype"], seen["compiled"], seen["n_weights"]) == ("float32", "not", 499_584)
+    assert seen["device"] == seen["machine"]["cpu"]
+    assert [level["streams"] for level in seen["levels"]] == [1, 3]
+    for level in seen["levels"]:
+        assert 0 < level["step_ms"] <= level["step_p99_ms"]
+        assert level["tokens_per_second"] == pytest.approx(1000 * level["streams"] / level["step_ms"], rel=0.05)
+    printed = capsys.readouterr().out
+    assert "499,584, float32" in printed
+    assert seen["device"] in printed
+    assert "tokens/s" in printed
+
+
+def test_a_machine_too_small_for_the_model_is_told_how_much_it_needs(
+    run: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.setattr("bench.random_weights.free_bytes", lambda _: 5 * 10**9)
+    assert run("--weights", "random", "--size", "4b", "--device", "cpu") == 2
+    told = capsys.readouterr().err
+    assert "needs 9." in told
+    assert "leave 5.0 GB" in told
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [(("--engine", "whisper"), "not for whisper"), (("--device", "cuda:99"), "model.device is cuda:99")],
+)
+def test_what_random_weights_cannot_measure_is_refused(
+    run: Callable[..., int], capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], reason: str
+) -> None:
+    pytest.importorskip("torch")
+    assert run("--weights", "random", "--size", "tiny", *arguments) == 2
+    assert reason in capsys.readouterr().err

@@ -24,4 +24,4 @@ def free_bytes(device: torch.device) -> int:
     """Memory that an engine may plan with."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] - LIBRARY_BYTES
-    return free_memory()
+    return free_memory() - LIBRARY_BYTES
