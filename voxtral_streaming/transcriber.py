@@ -8,21 +8,22 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from types import TracebackType
 from typing import TypeAlias
 
 import numpy as np
 
+from voxtral_streaming.asking import answers
 from voxtral_streaming.audio.decode import open_audio
 from voxtral_streaming.audio.source import SourcePolicy
 from voxtral_streaming.audio.units import SAMPLE_RATE, Samples, samples_from_seconds, seconds
 from voxtral_streaming.config import Config, load_config
 from voxtral_streaming.engines import open_engine
-from voxtral_streaming.engines.base import Engine, StreamOptions
+from voxtral_streaming.engines.base import Engine, StreamOptions, Turn
 from voxtral_streaming.recognise import Audio, recognise
-from voxtral_streaming.transcript import Event, Final, Segment, Transcript
+from voxtral_streaming.transcript import Event, Final, Hypothesis, Segment, Transcript
 from voxtral_streaming.vad import open_endpointer
 from voxtral_streaming.vad.activity import Endpointer
 
@@ -105,6 +106,39 @@ class Transcriber:
             return await self.transcript(_blocks(source), seconds(len(source)), options, on_progress)
         async with open_audio(source, SourcePolicy.trusted(self.config.audio)) as audio:
             return await self.transcript(audio, audio.duration, options, on_progress)
+
+    async def ask(
+        self, source: str | os.PathLike[str] | bytes | Samples, question: str, *, most_tokens: int | None = None
+    ) -> str:
+        """What the model answers to a question about a recording: a summary, a translation, who said what.
+
+        Sources are those of `transcribe`. Raises `UnsupportedOption` where the engine only transcribes.
+        """
+        return (await self.answer(source, question, most_tokens=most_tokens)).text
+
+    async def answer(
+        self,
+        source: str | os.PathLike[str] | bytes | Samples,
+        question: str,
+        *,
+        most_tokens: int | None = None,
+        on_progress: Callable[[str], None] | None = None,
+    ) -> Hypothesis:
+        """The same, and whether the answer was cut; `on_progress` is called with what was said so far."""
+        await self.initialize()
+        turns = [Turn("user", (None, question))]
+        async with AsyncExitStack() as held:
+            if isinstance(source, np.ndarray):
+                audio: AsyncIterator[Samples] = _blocks(source)
+            else:
+                policy = SourcePolicy.trusted(self.config.audio)
+                audio = await held.enter_async_context(open_audio(source, policy))
+            said = Hypothesis()
+            async with aclosing(answers(self.engine, audio, turns, most_tokens)) as answer:
+                async for said in answer:
+                    if on_progress:
+                        on_progress(said.text)
+            return said
 
     async def transcribe_from_url(self, audio_url: str) -> str:
         """The text of the recording at a URL; a path or a `data:` URI will do as well."""

@@ -28,13 +28,15 @@ class Hypothesis:
     """What an engine makes of an utterance so far.
 
     `stable` only grows while the utterance lasts; `tentative` follows it and may be rewritten.
-    `words` and `language` are filled by `Stream.finish` where the engine can.
+    `words` and `language` are filled by `Stream.finish` where the engine can. `is_cut`: an answer to a question that
+    would have gone on.
     """
 
     stable: str = ""
     tentative: str = ""
     words: tuple[Word, ...] = ()
     language: str | None = None
+    is_cut: bool = False
 
     @property
     def text(self) -> str:

@@ -44,7 +44,7 @@ class Conversation:
             return await self.finish()
         said = tuple(self._so_far())
         self._n_shown = len(said)
-        return Hypothesis(self._recording.text(said))
+        return Hypothesis(self._recording.text(said, is_whole=False))
 
     async def flush(self) -> Hypothesis:
         """The whole answer."""
@@ -53,7 +53,7 @@ class Conversation:
     async def finish(self) -> Hypothesis:
         """The whole answer."""
         answer = await asyncio.shield(self._asked())
-        return Hypothesis(self._recording.text(answer.tokens))
+        return Hypothesis(self._recording.text(answer.tokens), is_cut=answer.is_cut)
 
     def close(self) -> None:
         """Give up the answer."""

@@ -84,6 +84,6 @@ class Recording:
             self._blocks = [np.concatenate([np.zeros(0, np.float32), *self._blocks])]
         return self._blocks[0]
 
-    def text(self, tokens: Sequence[int]) -> str:
-        """What tokens spell."""
-        return self._host.checkpoint.tokenizer.decode(tokens).strip()
+    def text(self, tokens: Sequence[int], *, is_whole: bool = True) -> str:
+        """What tokens spell; where more will come, without a character that is not complete."""
+        return self._host.checkpoint.tokenizer.decode(tokens, is_whole=is_whole).strip()

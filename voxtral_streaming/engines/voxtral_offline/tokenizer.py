@@ -72,10 +72,10 @@ class Tokenizer:
         """Text to tokens; what looks like a special token in it is text."""
         return self._tekkenizer.encode(text, bos=False, eos=False)
 
-    def decode(self, tokens: Sequence[int]) -> str:
-        """Tokens to text; special ones are nothing."""
+    def decode(self, tokens: Sequence[int], *, is_whole: bool = True) -> str:
+        """Tokens to text; special ones are nothing. A character that is not complete shows only where all is whole."""
         detokenizer = Detokenizer(self.vocabulary)
-        return detokenizer.feed(tokens) + detokenizer.finish()
+        return detokenizer.feed(tokens) + (detokenizer.finish() if is_whole else "")
 
     def transcription(self, n_audio: int, language: str | None) -> list[int]:
         """The prompt that asks for the transcript of audio of `n_audio` tokens; without a language it is detected."""
