@@ -133,7 +133,8 @@ class ModelConfig(Section):
     start_timeout_s: float = Field(default=600.0, gt=0, le=86_400)
     """How long the process of the engine may take to load the model."""
     stall_timeout_s: float = Field(default=30.0, ge=1, le=3600)
-    """An engine that is asked for finals and answers nobody for so long hangs, and its process is started again."""
+    """An engine that is asked for finals, answers nobody and does nothing for so long hangs, and its process is started
+    again; ten times as long, while it computes."""
 
 
 class AudioConfig(Section):

@@ -11,6 +11,7 @@ from voxtral_streaming.engines.process.engine import ProcessEngine, Recipe
 from voxtral_streaming.engines.process.watchdog import Policy
 from voxtral_streaming.engines.replay import ReplayEngine
 
+SLOWNESS = 10  # how much longer an engine may be silent that computes
 SECTIONS = {"model", "audio", "vad", "streaming"}  # without the keys of clients
 
 
@@ -37,5 +38,6 @@ def policy(model: ModelConfig) -> Policy:
     return Policy(
         start_s=model.start_timeout_s,
         stall_s=model.stall_timeout_s,
+        slow_s=SLOWNESS * model.stall_timeout_s,
         max_bytes=None if limit is None else memory_bytes(limit),
     )

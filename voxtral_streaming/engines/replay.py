@@ -61,7 +61,7 @@ class ReplayEngine:
     """Implements `Engine`, and `Witness` of the engine inside."""
 
     def __init__(self, inner: MortalEngine) -> None:
-        self._inner = inner
+        self.inner = inner
         self._streams: set[ReplayStream] = set()
         self._is_open = True  # streams may be inside
         self._trouble: EngineUnavailable | None = None
@@ -72,26 +72,26 @@ class ReplayEngine:
     @property
     def capabilities(self) -> Capabilities:
         """Those of the engine inside."""
-        return self._inner.capabilities
+        return self.inner.capabilities
 
     @property
     def is_there(self) -> bool:
         """Whether the engine inside is."""
-        return self._inner.is_there
+        return self.inner.is_there
 
     @property
     def n_restarts(self) -> int:
         """How many times the engine inside was started again."""
-        return self._inner.n_restarts
+        return self.inner.n_restarts
 
     @property
     def explanation(self) -> str:
         """Which engine is inside, and why; known once it is started."""
-        return self._inner.explanation
+        return self.inner.explanation
 
     async def start(self) -> None:
         """Start the engine inside."""
-        await self._inner.start()
+        await self.inner.start()
 
     def open(self, options: StreamOptions, at: int) -> ReplayStream:
         """Open a stream; while the engine is away it waits. Raises `EngineUnavailable` when it stays away."""
@@ -101,7 +101,7 @@ class ReplayEngine:
         stream = ReplayStream(self, options, at)
         self._streams.add(stream)
         if self._is_open:
-            stream.enter(self._inner)
+            stream.enter(self.inner)
         return stream
 
     def closed(self, stream: ReplayStream) -> None:
@@ -114,7 +114,7 @@ class ReplayEngine:
             stream.close()
         if self._trials is not None:
             self._trials.cancel()
-        await self._inner.close()
+        await self.inner.close()
 
     def lost(self) -> None:
         """Take the streams out, and give up the one that is to blame."""
@@ -147,14 +147,14 @@ class ReplayEngine:
     async def _try(self, suspects: list[ReplayStream]) -> None:
         for stream in suspects:
             self._on_trial = stream
-            await stream.try_alone(self._inner)
+            await stream.try_alone(self.inner)
         self._on_trial = None
         self._let_in()
 
     def _let_in(self) -> None:
         self._is_open = True
         for stream in self._streams:
-            stream.enter(self._inner)
+            stream.enter(self.inner)
 
 
 class ReplayStream:

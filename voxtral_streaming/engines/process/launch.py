@@ -10,6 +10,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from voxtral_streaming.engines.process.watchdog import Vitals
+
 PACKAGE_ROOT = Path(__file__).parents[3]
 BOOT = "import sys; sys.path[:] = sys.argv[2:]; from voxtral_streaming.engines.process.host import main; main()"
 SETTINGS = "VOXTRAL_"  # variables of the configuration, keys of clients among them: not the engine's business
@@ -46,9 +48,12 @@ def kill(child: subprocess.Popen[bytes]) -> None:
         os.killpg(child.pid, signal.SIGKILL)
 
 
-def rss_bytes(pid: int) -> int | None:
-    """Resident memory of a process; None where the system does not say."""
+def vitals(pid: int) -> Vitals | None:
+    """How a process is doing; None where the system does not say."""
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
+    fields = stat[stat.rindex(")") :].split()  # man 5 proc_pid_stat, from its field 2 on
+    ticks = int(fields[12]) + int(fields[13])
+    return Vitals(ticks / os.sysconf("SC_CLK_TCK"), int(fields[22]) * os.sysconf("SC_PAGE_SIZE"))

@@ -11,7 +11,7 @@ from itertools import count
 
 from voxtral_streaming.audio.units import Samples
 from voxtral_streaming.engines.base import StreamOptions
-from voxtral_streaming.engines.process.launch import end, kill, launch, rss_bytes
+from voxtral_streaming.engines.process.launch import end, kill, launch, vitals
 from voxtral_streaming.engines.process.watchdog import Policy, Watchdog
 from voxtral_streaming.engines.process.wire import (
     MAX_FEED,
@@ -177,8 +177,7 @@ class EngineProcess:
         """End the child when it hangs or takes too much."""
         while not self._reason:
             await asyncio.sleep(self._policy.beat_s)
-            n_bytes = None if self._policy.max_bytes is None else rss_bytes(self._child.pid)
-            self._reason = self._watchdog.verdict(time.monotonic(), n_bytes) or ""
+            self._reason = self._watchdog.verdict(time.monotonic(), vitals(self._child.pid)) or ""
         kill(self._child)
 
     def _hear(self, number: int, message: Message) -> None:
