@@ -21,7 +21,6 @@ from voxtral_streaming.errors import UnsupportedOption, VoxtralError
 from voxtral_streaming.server import openai_files
 from voxtral_streaming.server.audio_forms import read_form
 from voxtral_streaming.server.dialects.openai.models import check_model
-from voxtral_streaming.server.dialects.openai.recording import Asked
 from voxtral_streaming.server.openai_files import refusal
 from voxtral_streaming.server.problems import note
 from voxtral_streaming.server.service import Service
@@ -46,24 +45,12 @@ class Route(APIRoute):
         return handle
 
 
-router = APIRouter(route_class=Route)
+router = APIRouter(route_class=Route, include_in_schema=False)  # OpenAI describes it
 
 
-def _body_schema() -> dict[str, Any]:
-    form = Asked.model_json_schema()
-    form["properties"]["file"] = {"type": "string", "format": "binary", "description": "The recording."}
-    form["required"] = ["file"]
-    return {"required": True, "content": {"multipart/form-data": {"schema": form}}}
-
-
-@router.post(
-    "/v1/audio/transcriptions",
-    summary="Transcribe a recording, as OpenAI's clients ask for it",
-    response_class=Response,
-    openapi_extra={"requestBody": _body_schema()},
-)
+@router.post("/v1/audio/transcriptions")
 async def transcribe(request: Request) -> Response:
-    """See docs/dialects.md."""
+    """The transcript of a recording, in the shape that the client knows."""
     service: Service = request.app.state.service
     async with AsyncExitStack() as held:
         held.enter_context(service.uploads.admit(lambda: None))
@@ -71,22 +58,22 @@ async def transcribe(request: Request) -> Response:
         return await openai_files.respond(request, form, held)
 
 
-@router.post("/v1/audio/translations", summary="Refused: no engine translates", response_class=Response)
+@router.post("/v1/audio/translations")
 async def translate(request: Request) -> Response:
-    """Answers with an error."""
+    """Refused, as no engine translates."""
     name = _capabilities(request).name
     raise UnsupportedOption(f"{name} does not translate; it transcribes, at /v1/audio/transcriptions", param="task")
 
 
-@router.get("/v1/models", summary="The loaded model")
+@router.get("/v1/models")
 async def models(request: Request) -> dict[str, Any]:
-    """There is one."""
+    """The loaded model."""
     return {"object": "list", "data": [_model(request)]}
 
 
-@router.get("/v1/models/{name:path}", summary="The loaded model, by its name or one that stands for it")
+@router.get("/v1/models/{name:path}")
 async def model(request: Request, name: str) -> dict[str, Any]:
-    """The names of OpenAI's models for transcription stand for it."""
+    """The loaded model, by its name or by one of OpenAI's for transcription."""
     check_model(name, _capabilities(request).model, "model")
     return _model(request)
 

@@ -26,18 +26,16 @@ LISTS = frozenset({"timestamp_granularities", "include", "keywords", "languages"
 class Asked(Fields):
     """What may be asked of a recording, by OpenAI's names."""
 
-    model: Annotated[str, Field(max_length=128)] | None = Field(default=None, description="The loaded model.")
-    language: Language | None = Field(default=None, description="The language spoken; left out: detected.")
-    languages: list[Language] | None = Field(default=None, description="One language, as `language`.", max_length=1)
-    prompt: Prompt | None = Field(default=None, description="Names and words to expect.")
-    keywords: list[Annotated[str, Field(max_length=128)]] | None = Field(default=None, description="The same.")
+    model: Annotated[str, Field(max_length=128)] | None = None
+    language: Language | None = None
+    languages: list[Language] | None = Field(default=None, max_length=1)
+    prompt: Prompt | None = None
+    keywords: list[Annotated[str, Field(max_length=128)]] | None = None
     response_format: Literal["json", "text", "srt", "verbose_json", "vtt"] = "json"
-    temperature: float = Field(default=0.0, ge=0, le=1, description="0: decoding is not random here.")
-    timestamp_granularities: list[Literal["word", "segment"]] | None = Field(
-        default=None, description="With `verbose_json`."
-    )
-    include: list[Literal["logprobs"]] | None = Field(default=None, description="Of words, with `json`.")
-    stream: bool = Field(default=False, description="Answer with events, as the text becomes final.")
+    temperature: float = Field(default=0.0, ge=0, le=1)
+    timestamp_granularities: list[Literal["word", "segment"]] | None = None
+    include: list[Literal["logprobs"]] | None = None
+    stream: bool = False
 
 
 class Chunking(Fields):
