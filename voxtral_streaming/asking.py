@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 
 from voxtral_streaming.audio.units import SAMPLE_RATE, Samples
 from voxtral_streaming.engines.base import Engine, StreamOptions, Turn
@@ -38,3 +39,11 @@ async def answers(
         yield await stream.finish()
     finally:
         stream.close()
+
+
+async def answer(
+    engine: Engine, audio: AsyncIterator[Samples], turns: Sequence[Turn], most_tokens: int | None = None
+) -> Hypothesis:
+    """The whole answer at once."""
+    async with aclosing(answers(engine, audio, turns, most_tokens)) as growing:
+        return [said async for said in growing][-1]

@@ -15,6 +15,7 @@ from fastapi_offline import FastAPIOffline
 from voxtral_streaming.config import Config
 from voxtral_streaming.server import (
     audio_api,
+    chat_api,
     deepgram_api,
     files,
     live,
@@ -52,7 +53,7 @@ def create_app(config: Config, transcriber: Transcriber) -> FastAPI:
     )
     app.state.service = Service.of(config, transcriber)
     app.state.tokens = Tokens()
-    for room in (audio_api, deepgram_api, files, minting, mistral_api, operations, realtime_api):
+    for room in (audio_api, chat_api, deepgram_api, files, minting, mistral_api, operations, realtime_api):
         app.include_router(room.router)
     app.include_router(doors)
     app.mount(PUBLIC_FOLDER, StaticFiles(directory=PAGE))

@@ -72,11 +72,11 @@ async def read_job(request: Request, policy: SourcePolicy) -> AsyncIterator[Job]
 
 async def _read_json(request: Request, policy: SourcePolicy) -> Job:
     """The job in a JSON body; parsing and decoding megabytes keep the event loop waiting, so a thread does it."""
-    body = await bounded(request, _base64_length(policy.max_bytes) + BODY_OVERHEAD).body()
+    body = await bounded(request, base64_length(policy.max_bytes) + BODY_OVERHEAD).body()
     return await anyio.to_thread.run_sync(_job_of_json, body, policy)
 
 
-def _base64_length(n_bytes: int) -> int:
+def base64_length(n_bytes: int) -> int:
     """Of so many bytes as base64 in lines of 76 characters (RFC 2045), their ends escaped in JSON."""
     n_characters = 4 * n_bytes // 3
     return n_characters + 4 * n_characters // 76

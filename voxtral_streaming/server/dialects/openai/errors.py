@@ -9,6 +9,7 @@ from voxtral_streaming.errors import (
     AudioTooLarge,
     EngineError,
     FetchError,
+    ProtocolError,
     SourceForbidden,
     UnsupportedOption,
     VoxtralError,
@@ -32,6 +33,7 @@ class ModelNotFound(VoxtralError):
 
 STATUSES: dict[type[VoxtralError], int] = {
     InvalidRequest: 400,
+    ProtocolError: 400,
     UnsupportedOption: 400,
     AudioError: 400,
     Unauthorized: 401,
