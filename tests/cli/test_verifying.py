@@ -28,9 +28,10 @@ def test_equal_tokens_are_told(config: Config, tiny: Path, capsys: pytest.Captur
     pytest.importorskip("torch")
     pytest.importorskip("transformers")
     assert verifying.run(config, str(tiny / "words.wav")) == 0
-    told = capsys.readouterr().out
+    told, noise = capsys.readouterr()
     assert told.startswith("equal: all ")
     assert told.endswith(f"text: {WORDS}\n")
+    assert noise == ""
 
 
 def test_a_difference_is_a_failure(

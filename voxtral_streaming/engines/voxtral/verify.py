@@ -5,7 +5,8 @@ Who has the weights and transformers can see whether the tokens are equal, and i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,21 +110,31 @@ def _transformers(
     features = library.VoxtralRealtimeFeatureExtractor()(audio, sampling_rate=16_000, return_tensors="pt")
     prompt = torch.tensor([[tekken.bos] + [tekken.streaming_pad] * (tekken.prompt_length(n_delay) - 1)])
     load: Callable[..., Any] = library.VoxtralRealtimeForConditionalGeneration.from_pretrained
-    answer = (
-        load(checkpoint.folder, dtype=dtype)
-        .to(device)
-        .generate(
-            input_ids=prompt.to(device),
-            input_features=features.input_features.to(device, dtype),
-            num_delay_tokens=n_delay,
-            max_new_tokens=len(audio) // SAMPLES_PER_TOKEN - prompt.shape[1],
-            do_sample=False,
-            eos_token_id=None,
-            return_dict_in_generate=True,
-            output_logits=True,
-        )
+    with _without_progress(library.utils.logging):
+        model = load(checkpoint.folder, dtype=dtype).to(device)
+    answer = model.generate(
+        input_ids=prompt.to(device),
+        input_features=features.input_features.to(device, dtype),
+        num_delay_tokens=n_delay,
+        max_new_tokens=len(audio) // SAMPLES_PER_TOKEN - prompt.shape[1],
+        do_sample=False,
+        eos_token_id=None,
+        return_dict_in_generate=True,
+        output_logits=True,
     )
     return answer.sequences[0, prompt.shape[1] :].tolist(), [step[0].float().cpu() for step in answer.logits]
+
+
+@contextmanager
+def _without_progress(its_logging: Any) -> Iterator[None]:
+    """transformers draws a bar on standard error while it loads weights, whoever reads that."""
+    was_enabled = its_logging.is_progress_bar_enabled()
+    its_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            its_logging.enable_progress_bar()
 
 
 def _library() -> Any:

@@ -1,0 +1,65 @@
+"""Behind the detector a row is taken by speech alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from voxtral_streaming.audio.units import SAMPLE_RATE, Samples
+from voxtral_streaming.config import Config
+from voxtral_streaming.engines.voxtral.engine import VoxtralRealtimeEngine
+from voxtral_streaming.engines.voxtral.facts import SAMPLES_PER_TOKEN
+from voxtral_streaming.transcriber import Transcriber
+from voxtral_streaming.transcript import Final
+
+
+@pytest.fixture
+def config(tiny: Path) -> Config:
+    return Config.model_validate(
+        {
+            "model": {"name": str(tiny), "device": "cpu", "torch_dtype": "float32"},
+            "audio": {"sample_rate": SAMPLE_RATE},
+            "vad": {"threshold": 0.01, "detector": "energy"},
+        }
+    )
+
+
+async def test_silence_spends_no_step(
+    config: Config, clip: Samples, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the speech and after its final no token is computed, however long it is silent."""
+    engine, silence = VoxtralRealtimeEngine(config.model, config.streaming), np.zeros(10 * SAMPLE_RATE, np.float32)
+    counted, told, final = [0], list[int](), asyncio.Event()
+
+    async def audio() -> AsyncIterator[Samples]:
+        yield silence
+        told.append(counted[0])
+        yield np.concatenate((clip, silence[:SAMPLE_RATE]))
+        await final.wait()
+        told.append(counted[0])
+        yield silence
+
+    async with Transcriber(config, engine=engine) as transcriber:
+        assert engine._worker is not None
+        step = engine._worker._stepper.step
+
+        def counting(windows: Any, counts: list[int], first_row: int = 0) -> Any:
+            counted[0] += sum(counts)
+            return step(windows, counts, first_row)
+
+        monkeypatch.setattr(engine._worker._stepper, "step", counting)
+        async with aclosing(transcriber.stream(audio())) as events:
+            async for event in events:
+                if isinstance(event, Final):
+                    assert event.text == words
+                    final.set()
+        assert engine._worker.seated == []
+    before, after = told
+    assert before == 0
+    assert after == counted[0] > len(clip) // SAMPLES_PER_TOKEN
