@@ -127,7 +127,7 @@ def _transformers(
 
 @contextmanager
 def _without_progress(its_logging: Any) -> Iterator[None]:
-    """transformers draws a bar on standard error while it loads weights, whoever reads that."""
+    """While it loads weights it draws a bar on standard error, whoever reads that."""
     was_enabled = its_logging.is_progress_bar_enabled()
     its_logging.disable_progress_bar()
     try:
