@@ -14,7 +14,7 @@ from voxtral_streaming.server import errors as server_errors
 from voxtral_streaming.server.dialects import native
 from voxtral_streaming.server.problems import STATUSES
 
-ABSTRACT = {"engine_error", "weights_invalid", "engine_unavailable", "invalid_config"}  # never heard over HTTP
+ABSTRACT = {"engine_error", "engine_lost", "weights_invalid", "invalid_config"}  # never heard over HTTP
 
 
 @pytest.fixture(scope="module")

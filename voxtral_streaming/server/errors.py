@@ -21,7 +21,7 @@ VoxtralError
 
 from __future__ import annotations
 
-from voxtral_streaming.errors import EngineError, ProtocolError, VoxtralError
+from voxtral_streaming.errors import EngineError, EngineUnavailable, ProtocolError, VoxtralError
 from voxtral_streaming.server.limits import RETRY_AFTER_S
 
 
@@ -117,13 +117,26 @@ class Stopping(Refused):
     code = "stopping"
 
 
+TOLD: dict[type[EngineError], str] = {
+    EngineUnavailable: "there is no engine at the moment",
+    EngineError: "recognition failed",
+}
+
+
 def problem(error: VoxtralError) -> dict[str, object]:
     """The one shape of an error that clients see, over HTTP and over WebSockets.
 
     What the engine says of its failure may name files of the server, so it stays in the log.
     """
-    message = "recognition failed" if isinstance(error, EngineError) else error.message
+    message = next((message for kind, message in TOLD.items() if isinstance(error, kind)), error.message)
     shape: dict[str, object] = {"code": error.code, "message": message, "param": error.param}
-    if isinstance(error, Refused):
-        shape["retry_after_s"] = error.retry_after_s
+    if (wait_s := retry_after_s(error)) is not None:
+        shape["retry_after_s"] = wait_s
     return shape
+
+
+def retry_after_s(error: VoxtralError) -> int | None:
+    """When it may help to come back; None where it does not."""
+    if isinstance(error, EngineUnavailable):
+        return RETRY_AFTER_S
+    return error.retry_after_s if isinstance(error, Refused) else None

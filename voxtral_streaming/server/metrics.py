@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+
+from voxtral_streaming.engines.base import Supervised
 
 LATENCY_BUCKETS = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)  # seconds
 
@@ -31,6 +35,11 @@ class Metrics:
             "voxtral_final_seconds", "From the arrival of an utterance's last sample to its final."
         )
 
+    def supervise(self, engine: Supervised) -> None:
+        """Show how an engine is doing that may fail and come back."""
+        self._gauge("voxtral_engine_up", "Whether the engine is there.", lambda: int(engine.is_there))
+        self.registry.register(Restarts(engine))
+
     def _gauge(self, name: str, text: str, count: Callable[[], int]) -> None:
         Gauge(name, text, registry=self.registry).set_function(count)
 
@@ -39,3 +48,15 @@ class Metrics:
 
     def _histogram(self, name: str, text: str) -> Histogram:
         return Histogram(name, text, buckets=LATENCY_BUCKETS, registry=self.registry)
+
+
+class Restarts(Collector):
+    """How many times an engine was started again."""
+
+    def __init__(self, engine: Supervised) -> None:
+        self._engine = engine
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """Ask the engine, which counts."""
+        text = "Times that the engine was started again after a failure."
+        yield CounterMetricFamily("voxtral_engine_restarts", text, value=self._engine.n_restarts)

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from voxtral_streaming.errors import EngineUnavailable
 from voxtral_streaming.server.errors import Stopping
 from voxtral_streaming.server.problems import responses
 
@@ -20,9 +21,11 @@ async def live() -> dict[str, str]:
 
 @router.get("/health/ready", summary="Whether sessions are admitted", responses=responses(401, 403, 429, 503))
 async def ready(request: Request) -> dict[str, str]:
-    """The engine is loaded, and the server is not about to stop."""
+    """The engine is there, and the server is not about to stop."""
     if request.app.state.service.is_stopping:
         raise Stopping("the server is stopping")
+    if not request.app.state.service.has_engine:
+        raise EngineUnavailable("the engine is being started again")
     return {"status": "ready"}
 
 

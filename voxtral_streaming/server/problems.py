@@ -18,6 +18,7 @@ from voxtral_streaming.errors import (
     AudioTooLarge,
     AudioTooLong,
     EngineError,
+    EngineUnavailable,
     FetchError,
     FetchTimeout,
     InvalidBase64,
@@ -32,12 +33,12 @@ from voxtral_streaming.server.errors import (
     MalformedRequest,
     OriginForbidden,
     Overloaded,
-    Refused,
     RequestTimeout,
     Stopping,
     TooManyRequests,
     Unauthorized,
     problem,
+    retry_after_s,
 )
 
 STATUSES: dict[type[VoxtralError], int] = {
@@ -58,6 +59,7 @@ STATUSES: dict[type[VoxtralError], int] = {
     VoxtralError: 500,
     EngineError: 500,
     FetchError: 502,
+    EngineUnavailable: 503,
     Overloaded: 503,
     Stopping: 503,
     FetchTimeout: 504,
@@ -90,7 +92,8 @@ def status(error: VoxtralError) -> int:
 
 def answer(error: VoxtralError, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """The HTTP answer to an error."""
-    retry = {"Retry-After": str(error.retry_after_s)} if isinstance(error, Refused) else {}
+    wait_s = retry_after_s(error)
+    retry = {} if wait_s is None else {"Retry-After": str(wait_s)}
     return JSONResponse({"error": problem(error)}, status(error), headers={**retry, **(headers or {})})
 
 

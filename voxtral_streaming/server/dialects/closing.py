@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from voxtral_streaming.errors import AudioError, ProtocolError, UnsupportedMedia, UnsupportedOption, VoxtralError
+from voxtral_streaming.errors import (
+    AudioError,
+    EngineUnavailable,
+    ProtocolError,
+    UnsupportedMedia,
+    UnsupportedOption,
+    VoxtralError,
+)
 from voxtral_streaming.server.errors import IdleTimeout, MessageTooLarge, SlowConsumer, Stopping, TooManySessions
 
 CLOSE_CODES: dict[type[VoxtralError], int] = {
@@ -16,6 +23,7 @@ CLOSE_CODES: dict[type[VoxtralError], int] = {
     VoxtralError: 1011,
     IdleTimeout: 4408,
     TooManySessions: 4429,
+    EngineUnavailable: 4503,
 }
 
 
