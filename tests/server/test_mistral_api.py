@@ -131,6 +131,10 @@ class TestConnection:
         async with await client(running, "a-key-of-some-length").audio.realtime.connect("voxtral") as connection:
             assert connection.session.model == "abacus"
 
+    async def test_another_model_is_not_there(self, server: Any) -> None:
+        with pytest.raises(RealtimeTranscriptionException, match="404"):
+            await client(server).audio.realtime.connect("pixtral-12b")
+
     async def test_silence_is_no_text(self, server: Any) -> None:
         connection = await client(server).audio.realtime.connect("voxtral")
         async with connection:

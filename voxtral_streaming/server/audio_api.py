@@ -1,7 +1,7 @@
 """`/v1/audio/…` and `/v1/models`, where the clients of OpenAI and of Mistral look for them.
 
-Both send recordings to the same path. They are told apart by their fields: those that only one of the two has, or else
-the name of the model.
+Both send recordings to the same path. Mistral's clients are told by their `User-Agent`, by a field that OpenAI's
+interface has not, or by the name of a model of Mistral's; whoever else asks is answered as OpenAI's.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from fastapi.routing import APIRoute
 from voxtral_streaming.audio.source import SourcePolicy
 from voxtral_streaming.engines.base import Capabilities
 from voxtral_streaming.errors import UnsupportedOption, VoxtralError
-from voxtral_streaming.server import openai_files
+from voxtral_streaming.server import mistral_files, openai_files
 from voxtral_streaming.server.audio_forms import read_form
+from voxtral_streaming.server.dialects.mistral import recording
 from voxtral_streaming.server.dialects.openai.models import check_model
 from voxtral_streaming.server.openai_files import refusal
 from voxtral_streaming.server.problems import note
@@ -55,6 +56,9 @@ async def transcribe(request: Request) -> Response:
     async with AsyncExitStack() as held:
         held.enter_context(service.uploads.admit(lambda: None))
         form = await held.enter_async_context(read_form(request, SourcePolicy.remote(service.config.audio)))
+        agent, loaded = request.headers.get("user-agent", ""), _capabilities(request).model
+        if recording.is_mistrals(form.values, agent, loaded):
+            return await mistral_files.respond(request, form, held)
         return await openai_files.respond(request, form, held)
 
 

@@ -21,6 +21,9 @@ from voxtral_streaming.server.fields import Fields, wrong_field
 from voxtral_streaming.server.limits import BODY_OVERHEAD, MAX_FIELD_BYTES, MAX_FORM_VALUES, MAX_ID_CHARS
 from voxtral_streaming.server.recordings import Opener
 
+WITH_FILE = "multipart/form-data"
+WITHOUT_FILE = "application/x-www-form-urlencoded"
+
 Asked = TypeVar("Asked", bound=Fields)
 
 
@@ -54,10 +57,13 @@ async def read_form(request: Request, policy: SourcePolicy) -> AsyncIterator[For
 
     Raises `AudioTooLarge`, `RequestTimeout`, `UnsupportedMedia` and `InvalidRequest`.
     """
-    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        raise UnsupportedMedia("send multipart/form-data", param="content-type")
-    upload = bounded(request, policy.max_bytes + BODY_OVERHEAD)
-    async with upload.form(max_files=1, max_fields=MAX_FORM_VALUES, max_part_size=MAX_FIELD_BYTES) as form:
+    form_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if form_type not in (WITH_FILE, WITHOUT_FILE):
+        raise UnsupportedMedia(f"send {WITH_FILE}, or {WITHOUT_FILE} without a file", param="content-type")
+    max_bytes = policy.max_bytes + BODY_OVERHEAD if form_type == WITH_FILE else MAX_FIELD_BYTES
+    async with bounded(request, max_bytes).form(
+        max_files=1, max_fields=MAX_FORM_VALUES, max_part_size=MAX_FIELD_BYTES
+    ) as form:
         values: dict[str, list[str]] = {}
         file: Opener | None = None
         for name, value in form.multi_items():

@@ -10,6 +10,7 @@ VoxtralError
 ├── RequestTimeout           an HTTP request that comes too slowly
 ├── Unauthorized             no key, or a wrong one
 ├── OriginForbidden          a web page of an origin that is not allowed
+├── ModelNotFound            a model that is not the loaded one, by any of its names
 ├── IdleTimeout              a live session in which nothing was sent
 ├── SlowConsumer             a client that does not read what it is sent
 └── Refused                  not now; carries `retry_after_s`
@@ -71,6 +72,12 @@ class OriginForbidden(VoxtralError):
     """A web page of an origin that is not allowed."""
 
     code = "origin_forbidden"
+
+
+class ModelNotFound(VoxtralError):
+    """A model that is neither the loaded one nor one of the names that stand for it."""
+
+    code = "model_not_found"
 
 
 class IdleTimeout(VoxtralError):

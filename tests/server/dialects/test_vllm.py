@@ -83,6 +83,7 @@ class TestReceive:
             ("{", "invalid_json"),
             (b"\x00\x01", "invalid_event"),
             (message("session.update"), "invalid_event"),
+            (message("session.update", model="mistralai/Pixtral-12B-2409"), "model_not_found"),
             (message("session.update", model="voxtral", language="fr"), "invalid_event"),
             (message("input_audio_buffer.append"), "invalid_event"),
             (message("input_audio_buffer.append", audio="?"), "invalid_audio"),

@@ -31,8 +31,9 @@ from voxtral_streaming.server.dialects.actions import (
 )
 from voxtral_streaming.server.dialects.closing import close_code
 from voxtral_streaming.server.dialects.deltas import RunningText
+from voxtral_streaming.server.dialects.families import check_model
 from voxtral_streaming.server.dialects.strict_json import parse_object
-from voxtral_streaming.server.errors import InvalidJson, problem
+from voxtral_streaming.server.errors import InvalidJson, ModelNotFound, problem
 from voxtral_streaming.server.fields import Fields, wrong_field
 from voxtral_streaming.server.limits import MAX_FRAME_BYTES, MAX_ID_CHARS
 from voxtral_streaming.server.options import check_options
@@ -55,6 +56,7 @@ CODES: Mapping[type[VoxtralError], str] = {
     InvalidJson: "invalid_json",
     UnknownEvent: "unknown_event",
     ModelNotValidated: "model_not_validated",
+    ModelNotFound: "model_not_found",
     AudioError: "invalid_audio",
     ProtocolError: "invalid_event",
     VoxtralError: "processing_error",
@@ -103,14 +105,15 @@ class VllmRealtime:
         """What a frame asks for."""
         try:
             return self._receive(frame)
-        except (ProtocolError, AudioError) as error:
+        except (ProtocolError, AudioError, ModelNotFound) as error:
             return [Rejected(error)]
 
     def _receive(self, frame: Frame) -> Sequence[Action]:
         if isinstance(frame, bytes):
             raise ProtocolError("audio comes as base64 in `input_audio_buffer.append`")
         match _read(frame):
-            case _Update():
+            case _Update(model=name):
+                check_model(name, self._facts.capabilities.model)
                 self._has_model = True
                 return [KeepAlive()]
             case _Append(audio=text):

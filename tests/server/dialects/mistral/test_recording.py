@@ -10,7 +10,7 @@ from voxtral_streaming.engines.base import Capabilities, StreamOptions
 from voxtral_streaming.errors import UnsupportedOption
 from voxtral_streaming.server.dialects.mistral.events import Granularity, Telling, transcription
 from voxtral_streaming.server.dialects.mistral.recording import Recording, RecordingFields, is_mistrals, read_recording
-from voxtral_streaming.server.errors import InvalidRequest
+from voxtral_streaming.server.errors import InvalidRequest, ModelNotFound
 from voxtral_streaming.transcript import Final, Segment, Transcript, Word
 
 
@@ -62,15 +62,35 @@ class TestRead:
             read_recording(RecordingFields(**{name: value}), capabilities(biasing=False, timestamps="segment"))
         assert refusal.value.param == name
 
+    @pytest.mark.parametrize("name", ["abacus", "voxtral-mini-latest", "mistralai/Voxtral-Mini-3B-2507", "whisper-1"])
+    def test_names_of_the_loaded_model(self, name: str) -> None:
+        read_recording(RecordingFields(model=name), capabilities())
+
+    def test_another_model_is_not_there(self) -> None:
+        with pytest.raises(ModelNotFound, match="'pixtral'"):
+            read_recording(RecordingFields(model="pixtral"), capabilities())
+
     def test_times_are_of_segments_or_of_words(self) -> None:
         with pytest.raises(InvalidRequest, match="either"):
             read_recording(RecordingFields(timestamp_granularities=["segment", "word"]), capabilities())
 
 
-def test_mistrals_forms_are_told_from_openais() -> None:
-    assert is_mistrals(["model", "file"], "mistral-client-python/3.7.0")
-    assert is_mistrals(["model", "file_url"], "curl/8.1")
-    assert not is_mistrals(["model", "file", "stream", "language", "temperature", "timestamp_granularities[]"], "curl")
+@pytest.mark.parametrize(
+    ("form", "agent", "is_it"),
+    [
+        ({"model": ["abacus"]}, "mistral-client-python/3.7.0", True),
+        ({"model": ["abacus"], "file_url": ["http://example.org"]}, "curl/8.1", True),
+        ({"model": ["voxtral-mini-latest"]}, "curl/8.1", True),
+        ({"model": ["abacus"], "timestamp_granularities[]": ["word"], "stream": ["true"]}, "curl/8.1", False),
+        ({"model": ["whisper-1"], "language": ["en"]}, "", False),
+    ],
+)
+def test_mistrals_forms_are_told_from_openais(form: dict[str, list[str]], agent: str, is_it: bool) -> None:
+    assert is_mistrals(form, agent, "abacus") is is_it
+
+
+def test_the_loaded_model_is_no_sign_of_mistral() -> None:
+    assert not is_mistrals({"model": ["voxtral-mini"]}, "curl/8.1", "voxtral-mini")
 
 
 WORDS = (Word("One", 0.0, 0.4, 1.0), Word("two.", 0.5, 1.0, 1.0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
 from voxtral_streaming.errors import UnsupportedOption
+from voxtral_streaming.server.dialects.families import check_model, is_voxtral
 from voxtral_streaming.server.dialects.mistral.events import Granularity
 from voxtral_streaming.server.dialects.mistral.options import Terms, check, prompt, refuse_lacking
 from voxtral_streaming.server.errors import InvalidRequest
@@ -52,13 +53,22 @@ class Recording:
     url: str | None
 
 
-def is_mistrals(names: Iterable[str], user_agent: str) -> bool:
-    """Whether a form comes from a client of Mistral's: it says so, or has a field that OpenAI's API has not."""
-    return user_agent.startswith(AGENT) or not MARKS.isdisjoint(names)
+def is_mistrals(form: Mapping[str, Sequence[str]], user_agent: str, loaded: str) -> bool:
+    """Whether a form comes from a client of Mistral's.
+
+    Its `User-Agent` says so, or a field that OpenAI's interface has not, or a model that is Mistral's and not the
+    loaded one, which any client may name.
+    """
+    names = [name for name in form.get("model", ()) if name != loaded]
+    return user_agent.startswith(AGENT) or not MARKS.isdisjoint(form) or any(map(is_voxtral, names))
 
 
 def read_recording(asked: RecordingFields, capabilities: Capabilities) -> Recording:
-    """What the fields ask for. Raises `InvalidRequest`, and `UnsupportedOption` for what cannot be done here."""
+    """What the fields ask for.
+
+    Raises `InvalidRequest`, `ModelNotFound`, and `UnsupportedOption` for what cannot be done here.
+    """
+    check_model(asked.model, capabilities.model)
     refuse_lacking(diarize=asked.diarize, speaker_references=asked.speaker_references, file_id=asked.file_id)
     if asked.temperature:
         raise UnsupportedOption("temperature: only 0, the likeliest text, is offered here", param="temperature")

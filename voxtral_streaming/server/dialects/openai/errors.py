@@ -16,6 +16,7 @@ from voxtral_streaming.errors import (
 )
 from voxtral_streaming.server.errors import (
     InvalidRequest,
+    ModelNotFound,
     OriginForbidden,
     Refused,
     RequestTimeout,
@@ -23,13 +24,6 @@ from voxtral_streaming.server.errors import (
     Unauthorized,
     problem,
 )
-
-
-class ModelNotFound(VoxtralError):
-    """A model that is neither the loaded one nor one of the names that stand for it."""
-
-    code = "model_not_found"
-
 
 STATUSES: dict[type[VoxtralError], int] = {
     InvalidRequest: 400,

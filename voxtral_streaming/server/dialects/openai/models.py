@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voxtral_streaming.server.dialects.openai.errors import ModelNotFound
+from voxtral_streaming.server.errors import ModelNotFound
 
 ALIASES = (
     "whisper-1",
