@@ -56,6 +56,7 @@ class FragileEngine:
     )
     explanation: str = "as asked for"
     n_restarts: int = 0
+    trouble: EngineUnavailable | None = None
     is_there: bool = True
     answers: asyncio.Event = field(default_factory=asyncio.Event)
     died: asyncio.Event = field(default_factory=asyncio.Event)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 from voxtral_streaming.audio.units import Samples
+from voxtral_streaming.errors import EngineUnavailable
 from voxtral_streaming.transcript import Hypothesis
 
 TimestampGrade = Literal["word", "segment", "none"]
@@ -121,3 +122,7 @@ class Supervised(Protocol):
     @property
     def n_restarts(self) -> int:
         """How many times it was started again."""
+
+    @property
+    def trouble(self) -> EngineUnavailable | None:
+        """Why it is not expected back soon, if it is not; those who ask hear it."""

@@ -64,7 +64,7 @@ class ReplayEngine:
         self.inner = inner
         self._streams: set[ReplayStream] = set()
         self._is_open = True  # streams may be inside
-        self._trouble: EngineUnavailable | None = None
+        self.trouble: EngineUnavailable | None = None
         self._trials: asyncio.Task[None] | None = None
         self._on_trial: ReplayStream | None = None
         inner.testify(self)
@@ -96,8 +96,8 @@ class ReplayEngine:
     def open(self, options: StreamOptions, at: int) -> ReplayStream:
         """Open a stream; while the engine is away it waits. Raises `EngineUnavailable` when it stays away."""
         check_options(options, self.capabilities)
-        if self._trouble is not None:
-            raise self._trouble
+        if self.trouble is not None:
+            raise self.trouble
         stream = ReplayStream(self, options, at)
         self._streams.add(stream)
         if self._is_open:
@@ -131,7 +131,7 @@ class ReplayEngine:
 
     def back(self) -> None:
         """Let the streams in again: all at once, but for suspects."""
-        self._trouble = None
+        self.trouble = None
         suspects = [stream for stream in self._streams if stream.is_suspect]
         if suspects:
             self._trials = asyncio.create_task(self._try(suspects))
@@ -140,7 +140,7 @@ class ReplayEngine:
 
     def given_up(self, error: EngineUnavailable) -> None:
         """Tell those who wait."""
-        self._trouble = error
+        self.trouble = error
         for stream in list(self._streams):
             stream.fail(error)
 

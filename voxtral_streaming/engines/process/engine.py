@@ -39,7 +39,7 @@ class ProcessEngine:
         self._start = Start(recipe.module, recipe.function, recipe.arguments, recipe.explain, self._policy.beat_s)
         self._witness: Witness | None = None
         self._process: EngineProcess | None = None
-        self._trouble: EngineUnavailable | None = None
+        self.trouble: EngineUnavailable | None = None
         self._supervising: asyncio.Task[None] | None = None
         self.n_restarts = 0
 
@@ -84,8 +84,8 @@ class ProcessEngine:
         """Open a stream. Raises `EngineLost` while the engine is away, `EngineUnavailable` when it stays away."""
         process = self._last()
         check_options(options, process.started.capabilities)
-        if self._trouble is not None:
-            raise self._trouble
+        if self.trouble is not None:
+            raise self.trouble
         return process.open(options, at)
 
     async def close(self) -> None:
@@ -124,13 +124,13 @@ class ProcessEngine:
                 logger.error("the engine does not start: %s", error)
                 n_failures += 1
                 continue
-            self._trouble = None
+            self.trouble = None
             if self._witness is not None:
                 self._witness.back()
             return n_failures
 
     def _give_up(self, n_failures: int) -> None:
         """Tell those who wait that there is no engine; trying goes on."""
-        self._trouble = EngineUnavailable(f"the process of the engine failed {n_failures} times in a row")
+        self.trouble = EngineUnavailable(f"the process of the engine failed {n_failures} times in a row")
         if self._witness is not None:
-            self._witness.given_up(self._trouble)
+            self._witness.given_up(self.trouble)
