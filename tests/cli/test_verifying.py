@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from voxtral_streaming.cli import verifying
@@ -32,6 +33,16 @@ def test_equal_tokens_are_told(config: Config, tiny: Path, capsys: pytest.Captur
     assert told.startswith("equal: all ")
     assert told.endswith(f"text: {WORDS}\n")
     assert noise == ""
+
+
+def test_without_a_recording_a_hum_is_compared(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    assert verifying.run(config, None) == 0
+    told, note = capsys.readouterr()
+    assert told.startswith("equal: all ")
+    assert "speech proves more" in note
+    assert 0.05 < np.abs(verifying.hum()).max() < 1
 
 
 def test_a_difference_is_a_failure(

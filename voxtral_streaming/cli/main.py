@@ -138,7 +138,7 @@ def check(
 @app.command()
 def verify(
     model: Annotated[str, typer.Argument(help="Folder or hub name of a Voxtral Realtime model.")],
-    clip: Annotated[str, typer.Argument(help="Recording of speech to compare on.")],
+    clip: Annotated[str | None, typer.Argument(help="Recording of speech to compare on; left out: a hum.")] = None,
     config: ConfigFile = None,
 ) -> None:
     """Prove the Voxtral engine against transformers on this machine, with your weights."""
