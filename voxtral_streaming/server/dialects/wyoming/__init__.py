@@ -1,0 +1,1 @@
+"""Wyoming over TCP, as Home Assistant speaks it: see docs/dialects.md."""
