@@ -37,17 +37,10 @@ from voxtral_streaming.server.service import Service
 from voxtral_streaming.server.tasks import left, unless
 from voxtral_streaming.transcript import Hypothesis
 
-router = APIRouter(route_class=Route)
+router = APIRouter(route_class=Route, include_in_schema=False)  # OpenAI describes it
 
 
-@router.post(
-    "/v1/chat/completions",
-    summary="Ask about a recording, as OpenAI's and Mistral's clients do",
-    response_class=Response,
-    openapi_extra={
-        "requestBody": {"required": True, "content": {"application/json": {"schema": Asked.model_json_schema()}}}
-    },
-)
+@router.post("/v1/chat/completions", response_class=Response)
 async def complete(request: Request) -> Response:
     """See docs/dialects.md."""
     service: Service = request.app.state.service
