@@ -21,6 +21,7 @@ from voxtral_streaming.server.dialects.mistral.realtime import MistralRealtime
 from voxtral_streaming.server.dialects.native import Native
 from voxtral_streaming.server.dialects.openai.realtime import OpenAIRealtime
 from voxtral_streaming.server.dialects.vllm import VllmRealtime
+from voxtral_streaming.server.dialects.wyoming.session import Wyoming
 from voxtral_streaming.transcript import Final, Partial, SpeechStarted, SpeechStopped, Word
 
 CAN = Capabilities("whisper", "whisper-base", True, "word", ("en",), detects_language=True)
@@ -89,6 +90,12 @@ def json_of(**message: str) -> str:
     return json.dumps(message)
 
 
+def chunk() -> bytes:
+    """The audio as an event of Wyoming."""
+    layout = {"rate": 16000, "width": 2, "channels": 1}
+    return json.dumps({"type": "audio-chunk", "data": layout, "payload_length": len(AUDIO)}).encode() + b"\n" + AUDIO
+
+
 def deepgram() -> DeepgramLive:
     """With interim results."""
     asked = read_live([("encoding", "linear16"), ("sample_rate", "16000"), ("interim_results", "true")], CAN, "en")
@@ -101,6 +108,7 @@ DIALECTS: dict[str, tuple[Callable[[], Dialect], str | bytes]] = {
     "vllm": (lambda: VllmRealtime(FACTS), json_of(type="input_audio_buffer.append", audio=BASE64)),
     "mistral": (lambda: MistralRealtime(FACTS), json_of(type="input_audio.append", audio=BASE64)),
     "deepgram": (deepgram, AUDIO),
+    "wyoming": (lambda: Wyoming(FACTS), chunk()),
 }
 
 if __name__ == "__main__":
