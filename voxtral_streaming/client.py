@@ -241,15 +241,14 @@ async def connect(
     `start` in the protocol. Raises `SessionError` where the server refuses, OSError and TimeoutError where none is.
     """
     audio = {"encoding": encoding, "sample_rate": sample_rate, "channels": channels}
-    asked = StreamOptions(language=language, prompt=prompt, delay_ms=delay_ms, partials=partials, words=words)
-    start = {"type": "start", "audio": audio, **asdict(asked)}
-    del start["likely_language"]  # for the server to find out
+    options = {"language": language, "prompt": prompt, "delay_ms": delay_ms, "partials": partials, "words": words}
+    start = {"type": "start", "audio": audio, **options}
     async with await _open(url, api_key) as socket:
         with anyio.fail_after(OPEN_TIMEOUT_S):
             opened = await _expect(socket, Opened)
             await _say(socket, json.dumps(start))
-            options = await _expect(socket, StreamOptions)
-        yield Session(socket, opened, options, encoding, channels)
+            in_force = await _expect(socket, StreamOptions)
+        yield Session(socket, opened, in_force, encoding, channels)
 
 
 async def _open(url: str, api_key: str | None) -> websocket.ClientConnection:
