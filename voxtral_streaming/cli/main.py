@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -147,6 +147,39 @@ def verify(
         from voxtral_streaming.cli import verifying
 
     sys.exit(verifying.run(settings, clip))
+
+
+@app.command()
+def ask(
+    source: Annotated[str, typer.Argument(help="File or URL of a recording.")],
+    question: Annotated[str, typer.Argument(help="What to answer about it: a summary, a translation, …")],
+    max_tokens: Annotated[int | None, typer.Option(help="Longest answer.", min=1)] = None,
+    model: Model = None,
+    config: ConfigFile = None,
+) -> None:
+    """Ask about a recording; for Voxtral Mini 3B and Small 24B."""
+    settings = configured(config, model=model)
+    with interrupted_at_once():
+        from voxtral_streaming.cli import asking
+
+    sys.exit(asking.run(settings, source, question, max_tokens))
+
+
+@app.command()
+def download(
+    model: Annotated[str, typer.Argument(help="Hub name of a model.")],
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit; left out: main.")] = None,
+    layout: Annotated[
+        Literal["hugging_face", "mistral"] | None,
+        typer.Option(help="Which of the two layouts; left out: Hugging Face's, where there is one."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Download a model into the local hub cache; it says how large it is, and asks."""
+    with interrupted_at_once():
+        from voxtral_streaming.cli import downloading
+
+    sys.exit(downloading.run(model, revision, layout, is_agreed=yes))
 
 
 @app.command(name="config")

@@ -55,7 +55,7 @@ def locate(name: str, revision: str | None = None, environ: Mapping[str, str] = 
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
-    repository = _hub_cache(environ) / f"models--{name.replace('/', '--')}"
+    repository = hub_cache(environ) / f"models--{name.replace('/', '--')}"
     if revision is None:
         pointer = repository / "refs" / "main"
         revision = pointer.read_text("utf-8").strip() if pointer.is_file() else "main"
@@ -65,7 +65,8 @@ def locate(name: str, revision: str | None = None, environ: Mapping[str, str] = 
     return snapshot
 
 
-def _hub_cache(environ: Mapping[str, str]) -> Path:
+def hub_cache(environ: Mapping[str, str]) -> Path:
+    """Where huggingface_hub keeps what it fetched."""
     for variable, below in HUB_CACHE_VARIABLES:
         if environ.get(variable):
             return Path(environ[variable]) / below
