@@ -182,7 +182,7 @@ def test_what_is_wrong_or_lacking_is_named(
 
 
 def test_an_engine_without_word_times_refuses_them(launch: Any, accounting: Any, recording: Any) -> None:
-    with client_of(launch(accounting(timestamps="segment", biasing=False))) as client:
+    with client_of(launch(accounting(timestamps="none", biasing=False))) as client:
         for fields in ({"include": ["logprobs"]}, {"prompt": "Ada"}):
             with pytest.raises(openai.BadRequestError) as caught:
                 client.audio.transcriptions.create(file=recording, model="whisper-1", **fields)

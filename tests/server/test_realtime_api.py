@@ -184,7 +184,7 @@ async def test_logprobs_of_words(server: Any, sound: Any) -> None:
 
 
 async def test_logprobs_that_the_engine_lacks_are_a_stated_absence(launch: Any, accounting: Any, sound: Any) -> None:
-    running = launch(accounting(timestamps="segment"))
+    running = launch(accounting(timestamps="none"))
     async with talking(running, {**MANUAL, "include": ["item.input_audio_transcription.logprobs"]}) as talk:
         await talk.say(sound.speech(0.5))
         await talk.connection.input_audio_buffer.commit()

@@ -20,7 +20,7 @@ def transcriber(configure: Any, accounting: Any) -> Transcriber:
 
 def heard(transcriber: Transcriber, turns: Turns, sound: Any) -> list[Activity]:
     """Of a second of silence, one of speech, one of silence."""
-    samples = np.frombuffer(sound.utterances(1.0), "<i2").astype(np.float32) / 32768
+    samples = (np.frombuffer(sound.utterances(1.0), "<i2") / 32768).astype(np.float32)
     return endpointer(turns, transcriber).feed(samples)
 
 

@@ -97,7 +97,7 @@ def types(events: list[dict[str, Any]]) -> list[str]:
 class TestSession:
     def test_the_defaults(self) -> None:
         dialect = openai()
-        assert start_of(dialect) == Start(StreamOptions(), AudioFormat("pcm_s16le", 24_000), Turns())
+        assert start_of(dialect) == Start(StreamOptions(words=False), AudioFormat("pcm_s16le", 24_000), Turns())
         assert dialect.receive(append()) == [Audio(PIECE)]
 
     def test_everything(self) -> None:
@@ -114,7 +114,7 @@ class TestSession:
         updated = update(dialect, {"type": "transcription", "audio": {"input": heard}})
         assert updated["warnings"] == []
         assert updated["session"]["audio"]["input"]["turn_detection"] == detection
-        options = StreamOptions(language="fr", prompt="Ada. Alan", delay_ms=960)
+        options = StreamOptions(language="fr", prompt="Ada. Alan", delay_ms=960, words=False)
         turns = Turns(silence_ms=0, speech_probability=0.3, pre_roll_ms=0)
         assert start_of(dialect) == Start(options, AudioFormat("pcm_alaw", 8_000), turns)
 
@@ -126,7 +126,9 @@ class TestSession:
         assert told["session"]["audio"]["input"]["format"] == {"type": "audio/pcm", "rate": 8000}
         start = start_of(dialect)
         assert start == Start(
-            StreamOptions(language="fr", prompt="Ada"), AudioFormat("pcm_s16le", 8_000), Turns(detect=False)
+            StreamOptions(language="fr", prompt="Ada", words=False),
+            AudioFormat("pcm_s16le", 8_000),
+            Turns(detect=False),
         )
 
     def test_the_older_shape_means_the_same(self) -> None:
@@ -151,7 +153,7 @@ class TestSession:
             "transcription": {"delay": "low", "languages": ["en", "fr"]},
             "turn_detection": {"type": "semantic_vad", "eagerness": "low", "create_response": True},
         }
-        dialect = openai(delay_ms=(), timestamps="segment")
+        dialect = openai(delay_ms=(), timestamps="none")
         session = {
             "type": "transcription",
             "audio": {"input": heard},
@@ -219,7 +221,6 @@ class TestSession:
         dialect = openai()
         start_of(dialect)
         assert rejection(dialect, message("session.update", session=MANUAL)).param == "session"
-        update(dialect, {"include": ["item.input_audio_transcription.logprobs"]})
         update(dialect, {"audio": {"input": {"turn_detection": {"type": "server_vad"}}}})
 
 

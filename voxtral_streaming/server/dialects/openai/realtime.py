@@ -88,7 +88,7 @@ class OpenAIRealtime:
         session = in_force(SessionFields.model_validate(asked), self._facts)
         session.check(self._facts.capabilities)
         if self._is_started and session.start != self._session.start:
-            raise ProtocolError("session: only `include` can be changed once audio has come", param="session")
+            raise ProtocolError("session: it cannot be changed once audio has come", param="session")
         self._asked = asked
         self._session = self._conversation.session = session
         self._conversation.is_flat = is_flat

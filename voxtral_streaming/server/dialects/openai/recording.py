@@ -21,6 +21,7 @@ from voxtral_streaming.transcript import Segment, Transcript, Word
 
 LISTS = frozenset({"timestamp_granularities", "include", "keywords", "languages"})
 """The fields that may stand several times."""
+WITH_WORDS = ("verbose_json", "srt", "vtt")  # formats that are made of words
 
 
 class Asked(Fields):
@@ -63,10 +64,11 @@ def options(asked: Asked, can: Capabilities) -> StreamOptions:
     """
     check_model(asked.model, can.model, "model")
     _check_fit(asked)
-    wants_words = "word" in (asked.timestamp_granularities or ())
-    for name, is_asked in (("timestamp_granularities", wants_words), ("include", bool(asked.include))):
-        if is_asked and can.timestamps != "word":
-            raise UnsupportedOption(f"{name}: {can.name} has no words with times and probabilities", param=name)
+    if "word" in (asked.timestamp_granularities or ()) and can.timestamps != "word":
+        param = "timestamp_granularities"
+        raise UnsupportedOption(f"{param}: {can.name} does not measure the times of words", param=param)
+    if asked.include and not can.has_words:
+        raise UnsupportedOption(f"include: {can.name} has no probabilities of words", param="include")
     if asked.temperature:
         raise UnsupportedOption("temperature: decoding is not random here; only 0", param="temperature")
     names = ", ".join(asked.keywords or ())
@@ -74,7 +76,7 @@ def options(asked: Asked, can: Capabilities) -> StreamOptions:
         language=asked.language or next(iter(asked.languages or ()), None),
         prompt=" ".join(part for part in (asked.prompt, names) if part) or None,
         partials=False,
-        words=can.timestamps == "word",
+        words=can.has_words and (bool(asked.include) or asked.response_format in WITH_WORDS),
     )
     check_options(chosen, can)
     return chosen

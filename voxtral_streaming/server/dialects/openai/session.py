@@ -184,9 +184,9 @@ def in_force(asked: SessionFields, facts: SessionFacts) -> InForce:
     check_model(heard.transcription.model, can.model, f"{INPUT}.transcription.model")
     written = heard.format or _Format()
     rate = (written.rate or RATE) if written.type == "audio/pcm" else TELEPHONE_RATE
-    options = _options(heard.transcription, facts)
+    logprobs = bool(asked.include) and can.has_words
+    options = _options(heard.transcription, facts, words=logprobs)
     turns = _turns(heard.turn_detection)
-    logprobs = bool(asked.include) and can.timestamps == "word"
     start = Start(options, AudioFormat(ENCODINGS[written.type], rate), turns)
     shape = {
         "type": "transcription",
@@ -203,7 +203,7 @@ def in_force(asked: SessionFields, facts: SessionFacts) -> InForce:
     return InForce(start, logprobs, shape, [_warning(*one) for one in _left_out(asked, can)])
 
 
-def _options(asked: _Transcription, facts: SessionFacts) -> StreamOptions:
+def _options(asked: _Transcription, facts: SessionFacts, *, words: bool) -> StreamOptions:
     can = facts.capabilities
     names = ", ".join(asked.keywords or ())
     only = asked.languages[0] if asked.languages and len(asked.languages) == 1 else None
@@ -212,7 +212,7 @@ def _options(asked: _Transcription, facts: SessionFacts) -> StreamOptions:
         prompt=" ".join(part for part in (asked.prompt, names) if part) or None,
         delay_ms=_delay_ms(asked.delay, can.delay_ms),
         partials=can.partials,
-        words=can.timestamps == "word",
+        words=words,
     )
 
 
@@ -257,7 +257,7 @@ def _left_out(asked: SessionFields, can: Capabilities) -> list[tuple[str, str]]:
         "turn_detection.create_response": (turn is not None and bool(turn.create_response), "there are no responses"),
     }
     left_out = [(f"{INPUT}.{name}", reason) for name, (is_asked, reason) in reasons.items() if is_asked]
-    if asked.include and can.timestamps != "word":
+    if asked.include and not can.has_words:
         left_out.append(("session.include", f"{can.name} tells no probabilities"))
     return left_out
 
