@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
 from voxtral_streaming.errors import EngineFailed, UnsupportedOption, VoxtralError
@@ -103,6 +105,17 @@ class TestReceive:
         assert error["code"] == code
         assert isinstance(error["error"], str)
         assert dialect.receive(UPDATE) == [KeepAlive()]
+
+    @given(
+        st.sampled_from(["session.update", "input_audio_buffer.append", "input_audio_buffer.commit", "else"]),
+        st.dictionaries(
+            st.sampled_from(["model", "audio", "final"]), st.none() | st.booleans() | st.floats() | st.text()
+        ),
+    )
+    def test_any_fields_are_answered(self, type_: str, fields: dict[str, Any]) -> None:
+        dialect = vllm()
+        for action in dialect.receive(message(type_, **fields)):
+            assert not isinstance(action, Rejected) or told(dialect, action)
 
 
 class TestEncode:

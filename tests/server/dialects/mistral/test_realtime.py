@@ -6,9 +6,11 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
-from voxtral_streaming.errors import EngineFailed, InvalidBase64, ProtocolError, UnsupportedOption
+from voxtral_streaming.errors import AudioError, EngineFailed, InvalidBase64, ProtocolError, UnsupportedOption
 from voxtral_streaming.server.dialects.actions import (
     Audio,
     AudioFormat,
@@ -54,6 +56,10 @@ def update(**fields: Any) -> str:
 
 
 AUDIO = message("input_audio.append", audio="AAE=")
+JSON = st.dictionaries(
+    st.sampled_from(["audio_format", "language", "context_bias", "diarize", "turn_detection", "else"]),
+    st.none() | st.booleans() | st.floats() | st.text() | st.lists(st.text()) | st.dictionaries(st.text(), st.text()),
+)
 
 
 def told(dialect: MistralRealtime, *notices: Any) -> list[dict[str, Any]]:
@@ -138,6 +144,16 @@ class TestReceive:
     def test_wrong_messages(self, frame: str | bytes, kind: type[Exception]) -> None:
         with pytest.raises(kind):
             mistral().receive(frame)
+
+    @given(
+        st.sampled_from(["session.update", "input_audio.append", "input_audio.flush", "input_audio.end"]),
+        st.dictionaries(st.sampled_from(["session", "audio"]), st.text() | JSON),
+    )
+    def test_any_fields_are_answered(self, type_: str, fields: dict[str, Any]) -> None:
+        try:
+            assert mistral().receive(message(type_, **fields))
+        except (ProtocolError, AudioError, UnsupportedOption) as error:
+            told(mistral(), Failed(error))
 
 
 class TestEncode:
