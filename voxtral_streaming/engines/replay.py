@@ -36,8 +36,8 @@ logger = logging.getLogger(__name__)
 class Witness(Protocol):
     """Who hears of the end and the return of an engine, at that moment."""
 
-    def lost(self) -> None:
-        """The engine has ended; its streams are of no use."""
+    def lost(self) -> bool:
+        """The engine has ended; its streams are of no use. Answers whether one of them was to blame, and not it."""
 
     def back(self) -> None:
         """The engine is there again."""
@@ -116,8 +116,8 @@ class ReplayEngine:
             self._trials.cancel()
         await self.inner.close()
 
-    def lost(self) -> None:
-        """Take the streams out, and give up the one that is to blame."""
+    def lost(self) -> bool:
+        """Take the streams out, and give up the one that is to blame, if one is."""
         self._is_open = False
         inside = [stream for stream in self._streams if stream.leave()]
         if self._on_trial is not None and self._trials is not None:
@@ -125,9 +125,11 @@ class ReplayEngine:
             inside, self._on_trial = [self._on_trial], None
         for stream in inside:
             stream.count_end()
-        if len(inside) == 1 and inside[0].is_suspect:
-            logger.error("an utterance ended the engine %d times; it is given up", SUSPECT)
-            inside[0].fail(PoisonAudio(f"the engine ended {SUSPECT} times at this utterance"))
+        is_found = len(inside) == 1 and inside[0].is_suspect
+        if is_found:
+            logger.error("an utterance ends the engine again and again; it is given up")
+            inside[0].fail(PoisonAudio("the engine ended at this utterance again and again"))
+        return is_found
 
     def back(self) -> None:
         """Let the streams in again: all at once, but for suspects."""

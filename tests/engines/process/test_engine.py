@@ -20,7 +20,6 @@ from voxtral_streaming.engines.base import StreamOptions
 from voxtral_streaming.engines.process.engine import ProcessEngine, Recipe
 from voxtral_streaming.engines.process.watchdog import Policy
 from voxtral_streaming.errors import (
-    EngineError,
     EngineLost,
     EngineUnavailable,
     PoisonAudio,
@@ -217,12 +216,22 @@ class TestPoison:
         assert await speaks(engine, spoken(16_000)) == await truth(spoken(16_000))
         assert engine.n_restarts == 2
 
+    async def test_several_of_them_do_not_make_the_engine_a_failure(
+        self, isolate: Isolate, speaks: Speak, truth: Speak, spoken: Spoken
+    ) -> None:
+        engine = (await isolate(poison=POISON.tobytes().hex())).engine
+        poisoned = np.concatenate([spoken(16_000), POISON])
+        talks = [speaks(engine, spoken(16_000)), *(speaks(engine, poisoned) for _ in range(4))]
+        final, *refused = await asyncio.gather(*talks, return_exceptions=True)
+        assert [type(error) for error in refused] == [PoisonAudio] * 4
+        assert final == await truth(spoken(16_000))
+
     async def test_an_engine_that_no_audio_agrees_with_blames_everybody_in_the_end(
         self, isolate: Isolate, speaks: Speak, spoken: Spoken
     ) -> None:
         engine = (await isolate(fault="crash", times=1000)).engine
         refused = await asyncio.gather(*(speaks(engine, spoken(16_000)) for _ in range(3)), return_exceptions=True)
-        assert all(isinstance(error, EngineError) for error in refused)
+        assert [type(error) for error in refused] == [PoisonAudio] * 3
         assert engine.n_restarts <= 5
 
 

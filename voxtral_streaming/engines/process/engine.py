@@ -41,6 +41,7 @@ class ProcessEngine:
         self._process: EngineProcess | None = None
         self.trouble: EngineUnavailable | None = None
         self._supervising: asyncio.Task[None] | None = None
+        self._is_blameless = False  # for its last end
         self.n_restarts = 0
 
     @property
@@ -93,21 +94,20 @@ class ProcessEngine:
         if self._supervising is not None:
             self._supervising.cancel()
             await asyncio.wait([self._supervising])
-        if self.is_there:
-            await self._last().close()
+        if self._process is not None:
+            await self._process.close()
 
     def _lost(self) -> None:
-        if self._witness is not None:
-            self._witness.lost()
+        self._is_blameless = self._witness is not None and self._witness.lost()
 
     async def _supervise(self) -> None:
         """Start a new process whenever the last one has ended, later and later when they are of no use."""
-        n_failures = 0  # processes in a row that did not start, or ended before they answered anything
+        n_failures = 0  # in a row: processes that did not start, or ended of themselves and had answered nothing
         while True:
             process = self._last()
             reason = await process.ended()
             logger.error("the process of the engine is lost: %s; it is started again", reason)
-            n_failures = 0 if process.n_answers else n_failures + 1
+            n_failures = 0 if process.n_answers else 1 if self._is_blameless else n_failures + 1
             n_failures = await self._restart(n_failures)
 
     async def _restart(self, n_failures: int) -> int:

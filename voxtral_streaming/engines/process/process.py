@@ -149,6 +149,9 @@ class EngineProcess:
 
     async def close(self) -> None:
         """Let the child end, and end it if it does not; whatever is awaited is cancelled."""
+        if not self.is_alive:  # it has ended, and is being buried
+            await asyncio.wait([self._serving])
+            return
         self.is_alive = False
         self._serving.cancel()
         for answer in self._asked.values():
