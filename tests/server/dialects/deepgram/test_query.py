@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
 from voxtral_streaming.errors import UnsupportedOption
@@ -15,11 +18,14 @@ from voxtral_streaming.server.dialects.deepgram.query import (
     REFUSED_OF_RECORDINGS,
     Live,
     Recording,
+    _LiveQuery,
+    _RecordingQuery,
     read_live,
     read_recording,
 )
 from voxtral_streaming.server.errors import InvalidRequest
 
+NAMES = sorted({*REFUSED_OF_RECORDINGS, *_LiveQuery.model_fields, *_RecordingQuery.model_fields})
 RAW = [("encoding", "linear16"), ("sample_rate", "16000")]
 
 
@@ -128,6 +134,8 @@ class TestLive:
     def test_what_the_engine_lacks(self) -> None:
         assert warned(live(("interim_results", "true"), partials=False)) == ["interim_results"]
         assert not live(("interim_results", "true"), partials=False).start.options.partials
+        assert warned(live(timestamps="segment")) == ["words"]
+        assert not live(timestamps="none").start.options.words
         for name in ("keyterm", "keywords"):
             with pytest.raises(UnsupportedOption) as caught:
                 live((name, "Ada"), biasing=False)
@@ -184,6 +192,14 @@ class TestLive:
     def test_what_stands_twice(self) -> None:
         with pytest.raises(InvalidRequest, match="twice"):
             live(("language", "en"), ("language", "fr"))
+
+    @settings(deadline=None)
+    @given(st.lists(st.tuples(st.sampled_from(NAMES) | st.text(), st.sampled_from(["true", "false", "1"]) | st.text())))
+    def test_any_query_is_taken_or_refused(self, items: list[tuple[str, str]]) -> None:
+        for read in (read_live, read_recording):
+            with suppress(InvalidRequest, UnsupportedOption):
+                read(items, can(), None)
+                read([*RAW, *items], can(), None)
 
     @pytest.mark.parametrize("value", ["7999", "768001", "x", "16000.5"])
     def test_wrong_rates(self, value: str) -> None:

@@ -228,11 +228,11 @@ def _asked(
     is_multilingual = query.language == "multi"
     if query.language is not None:
         language = None if is_multilingual else query.language.replace("_", "-").partition("-")[0].lower()
-    options = StreamOptions(
-        language=language, prompt=_prompt(query, can), partials=has_partials, words=can.timestamps == "word"
-    )
+    options = StreamOptions(language=language, prompt=_prompt(query, can), partials=has_partials, words=can.has_words)
     check_options(options, can)
     warnings += [_warning(name, why) for name, why in LEFT_TO_THE_MODEL.items() if getattr(query, name)]
+    if can.timestamps != "word":
+        warnings.append(_warning("words", f"{can.name} has no word timestamps: they are estimated, if there are any"))
     if any(":" in keyword for keyword in query.keywords):
         warnings.append(_warning("keywords", "their weights count for nothing"))
     extra = {name: value for name, _, value in (pair.partition(":") for pair in query.extra)}

@@ -66,10 +66,17 @@ def answer(event: Event, can: Capabilities) -> Event | None:
 
 def _info(can: Capabilities) -> dict[str, Any]:
     """One program with one model. The client says when the command is over."""
-    artifact = {"attribution": {"name": PROGRAM, "url": ""}, "installed": True, "version": version(PROGRAM)}
-    model = {"name": can.model, "description": can.name, "languages": list(can.languages), **artifact}
+    artifact = {"installed": True, "version": version(PROGRAM)}
+    model = {
+        "name": can.model,
+        "attribution": {"name": can.model, "url": ""},
+        "description": f"{can.model}, run by {can.name}",
+        "languages": list(can.languages),
+        **artifact,
+    }
     program = {
         "name": PROGRAM,
+        "attribution": {"name": PROGRAM, "url": ""},
         "description": "Live speech to text on your own machine",
         "models": [model],
         "supports_transcript_streaming": True,
