@@ -96,7 +96,7 @@ def turn(ring: Any, row: int, shift: int, model: Any) -> None:
     keys = ring.keys[:, row].double()
     first, second = keys.chunk(2, dim=-1)
     ring.keys[:, row] = (keys * cos[0] + torch.cat((-second, first), dim=-1) * sin[0]).float()
-    ring.held[row] = torch.where(ring.held[row] >= 0, ring.held[row] + shift, -1)
+    ring.held[row] += torch.where(ring.held[row] >= 0, shift, 0)
 
 
 class Listener:

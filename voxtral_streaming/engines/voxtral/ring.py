@@ -16,6 +16,7 @@ from voxtral_streaming.engines.voxtral.facts import StackFacts
 
 ALIGNMENT = 64  # slots: what attention kernels like their masks to be a multiple of
 SHORTEST = 256  # slots: attending over fewer gains nothing
+NOWHERE = -(2**62)  # the position of what an empty slot holds: too long ago to be seen
 
 
 class Slots(NamedTuple):
@@ -74,7 +75,7 @@ class Ring(nn.Module):
         shape = (facts.n_layers, n_rows, self.size + 1, facts.n_kv_heads, facts.head_dim)
         for name in ("keys", "values"):
             self.register_buffer(name, torch.zeros(shape, dtype=dtype, device=device), persistent=False)
-        held = torch.full((n_rows, self.size + 1), -1, dtype=torch.int64, device=device)  # positions
+        held = torch.full((n_rows, self.size + 1), NOWHERE, dtype=torch.int64, device=device)  # positions
         self.register_buffer("held", held, persistent=False)
 
     def layer(self, index: int) -> LayerCache:
@@ -86,7 +87,7 @@ class Ring(nn.Module):
         n, q = positions.shape
         counted = torch.arange(q, device=positions.device) < counts[:, None]  # [n, q]
         slot = torch.where(counted, 1 + positions % self.size, 0)
-        self.held[first_row : first_row + n].scatter_(1, slot, torch.where(counted, positions, -1))
+        self.held[first_row : first_row + n].scatter_(1, slot, torch.where(counted, positions, NOWHERE))
         rows = torch.arange(first_row, first_row + n, device=positions.device)
         written = rows[:, None] * (self.size + 1) + slot
         return Slots(first_row, written.flatten(), length, self._mask(positions, counted, first_row, length))
@@ -94,9 +95,9 @@ class Ring(nn.Module):
     def _mask(self, positions: Tensor, counted: Tensor, first_row: int, length: int) -> Tensor:
         held = self.held[first_row : first_row + positions.shape[0], None, :length]  # [n, 1, length]
         age = positions[:, :, None] - held  # [n, q, length]
-        seen = (held >= 0) & (age >= 0) & (age < self.window) & counted[:, :, None]
-        seen[:, :, 0] = ~counted
-        mask = torch.zeros(seen.shape, dtype=self.keys.dtype, device=seen.device).masked_fill(~seen, -torch.inf)
+        is_hidden = (age < 0) | (age >= self.window)
+        is_hidden[:, :, 0] = counted
+        mask = torch.zeros(age.shape, dtype=self.keys.dtype, device=age.device).masked_fill_(is_hidden, -torch.inf)
         return mask.repeat(1, self.group, 1)[:, None]
 
     def length(self, n_positions: int) -> int:
@@ -108,7 +109,7 @@ class Ring(nn.Module):
 
     def clear(self, row: int) -> None:
         """Forget a row."""
-        self.held[row] = -1
+        self.held[row] = NOWHERE
 
     def view(self, row: int, n_positions: int) -> RowView:
         """What a row holds, given that it saw `n_positions` positions."""
