@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import subprocess
@@ -177,7 +178,7 @@ class TestFaults:
     ) -> None:
         isolated = await isolate(fault="sleep")
         isolated.engine.open(StreamOptions(), 0).feed(spoken(100))
-        await eventually(lambda: "falls ill: sleep" in caplog.text)
+        await eventually(lambda: ("bench.accounting", logging.WARNING, "falls ill: sleep") in caplog.record_tuples)
 
     async def test_without_a_replay_the_loss_is_heard_of(self, policy: Policy, spoken: Spoken) -> None:
         engine = ProcessEngine(Recipe("bench.accounting", "AccountingEngine", {"cost": 60}), policy)

@@ -186,6 +186,7 @@ class Forwarder(logging.Handler):
 
     def __init__(self, link: Link) -> None:
         super().__init__()
+        self.setFormatter(logging.Formatter())  # the message and the traceback; the parent adds the rest
         self._link = link
 
     def emit(self, record: logging.LogRecord) -> None:
