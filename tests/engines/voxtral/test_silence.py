@@ -59,8 +59,8 @@ async def test_silence_spends_no_step(
                 if isinstance(event, Final):
                     assert event.text == words
                     final.set()
-        while engine._worker.seated:  # the engine's thread tells the final, then frees the row
-            await asyncio.sleep(0.01)
+        worker = engine._worker
     before, after = told
     assert before == 0
     assert after == counted[0] > len(clip) // SAMPLES_PER_TOKEN
+    assert worker.seated == []
