@@ -228,6 +228,11 @@ class TestFinalize:
         assert error["type"] == "Error"
         assert result["from_finalize"]
 
+    def test_it_is_an_end_also_where_those_are_hidden(self) -> None:
+        dialect = deepgram(endpointing="false")
+        dialect.receive(text("Finalize"))
+        assert told(dialect, *utterance(), Flushed(None))[0]["speech_final"]
+
     def test_several(self) -> None:
         dialect = deepgram()
         dialect.receive(text("Finalize"))

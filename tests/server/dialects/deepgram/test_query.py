@@ -193,7 +193,7 @@ class TestLive:
         with pytest.raises(InvalidRequest, match="twice"):
             live(("language", "en"), ("language", "fr"))
 
-    @settings(deadline=None)
+    @settings(max_examples=30, deadline=None)
     @given(st.lists(st.tuples(st.sampled_from(NAMES) | st.text(), st.sampled_from(["true", "false", "1"]) | st.text())))
     def test_any_query_is_taken_or_refused(self, items: list[tuple[str, str]]) -> None:
         for read in (read_live, read_recording):

@@ -52,7 +52,7 @@ def pieces(data: bytes, *cuts: int) -> list[bytes]:
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 
 
-@settings(deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.lists(st.tuples(TEXT, st.dictionaries(TEXT, TEXT | st.integers()), st.binary()), max_size=4),
     st.lists(st.integers(0, 300)),
@@ -62,7 +62,7 @@ def test_what_their_package_writes_is_read_however_it_is_cut(events: list[Any], 
     assert [read(piece) for piece in pieces(data, *cuts)] == [Event(*event) for event in events]
 
 
-@settings(deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(TEXT, st.dictionaries(TEXT, TEXT | st.integers() | st.lists(TEXT)))
 def test_their_package_reads_what_is_written(type_: str, data: dict[str, Any]) -> None:
     async def read_back() -> TheirEvent | None:
@@ -73,7 +73,7 @@ def test_their_package_reads_what_is_written(type_: str, data: dict[str, Any]) -
     assert asyncio.run(read_back()) == TheirEvent(type_, data)
 
 
-@settings(deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.binary(), st.lists(st.integers(0, 100)))
 def test_any_bytes_are_cut_into_what_can_be_read_or_refused(data: bytes, cuts: list[int]) -> None:
     for piece in pieces(data, *cuts):

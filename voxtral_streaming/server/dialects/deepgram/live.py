@@ -155,7 +155,8 @@ class DeepgramLive:
         held, self._held = self._held, None
         if isinstance(notice, Flushed):
             self._n_finalizing -= 1
-            return [(held or self._result(self._end, self._end, "", is_end=True)) | {"from_finalize": True}]
+            answer = held or self._result(self._end, self._end, "")
+            return [{**answer, "speech_final": True, "from_finalize": True}]
         return [held] if held else []
 
     def _messages(self, notice: Notice) -> Sequence[Json]:
