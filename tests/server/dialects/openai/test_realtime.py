@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
@@ -276,6 +276,7 @@ class TestReceive:
         (error,) = told(dialect, *[rejected] if isinstance(rejected, Rejected) else [])
         assert error["error"]["event_id"] == "mine"
 
+    @settings(deadline=None)
     @given(st.text() | st.binary() | st.dictionaries(st.text(), st.text()).map(json.dumps))
     def test_nothing_of_a_stranger_ends_the_session(self, frame: str | bytes) -> None:
         assert all(isinstance(action, Rejected) for action in openai().receive(frame))
