@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import websockets
 
-from voxtral_streaming.server import live
+from voxtral_streaming.server import connection
 
 if TYPE_CHECKING:
     from tests.server.conftest import AccountingEngine, Connect, Eventually, Launch, Running, Sound
@@ -423,7 +423,7 @@ class TestPressure:
         monkeypatch: pytest.MonkeyPatch,
         eventually: Eventually,
     ) -> None:
-        monkeypatch.setattr(live, "SEND_TIMEOUT_S", 0.5)
+        monkeypatch.setattr(connection, "SEND_TIMEOUT_S", 0.5)
         server = launch(accounting(padding="x" * 500_000))
         part = np.concatenate([sound.speech(0.2), sound.silence(0.8)]).tobytes()
         async with connect(server, max_queue=1, max_size=None) as client:

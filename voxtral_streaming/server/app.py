@@ -24,6 +24,7 @@ from voxtral_streaming.server import (
     operations,
     problems,
     realtime_api,
+    resuming,
 )
 from voxtral_streaming.server.auth import PUBLIC_FOLDER, Guard
 from voxtral_streaming.server.dialects.native import Native
@@ -65,8 +66,12 @@ def create_app(config: Config, transcriber: Transcriber) -> FastAPI:
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Load the model before the first request, and let go of it after the last."""
-    async with app.state.service.transcriber:
-        yield
+    service: Service = app.state.service
+    async with service.transcriber:
+        try:
+            yield
+        finally:
+            await service.close()
 
 
 @doors.get("/")
@@ -79,3 +84,9 @@ async def page() -> FileResponse:
 async def native(socket: WebSocket) -> None:
     """A live session in the native protocol."""
     await live.serve(socket, socket.app.state.service, Native)
+
+
+@doors.websocket("/ws/resume")
+async def resume(socket: WebSocket) -> None:
+    """The way back to such a session."""
+    await resuming.serve(socket, socket.app.state.service)

@@ -13,6 +13,8 @@ VoxtralError
 ├── ModelNotFound            a model that is not the loaded one, by any of its names
 ├── IdleTimeout              a live session in which nothing was sent
 ├── SlowConsumer             a client that does not read what it is sent
+├── SessionNotFound          there is no live session of this name to come back to
+├── SessionTakenOver         another connection has resumed the session
 └── Refused                  not now; carries `retry_after_s`
     ├── TooManySessions      of live sessions
     ├── Overloaded           with files
@@ -90,6 +92,18 @@ class SlowConsumer(VoxtralError):
     """A client that does not read what it is sent."""
 
     code = "slow_consumer"
+
+
+class SessionNotFound(VoxtralError):
+    """There is no live session of this name to come back to, or not with this token."""
+
+    code = "session_not_found"
+
+
+class SessionTakenOver(VoxtralError):
+    """Another connection has resumed the session of this one."""
+
+    code = "session_taken_over"
 
 
 class Refused(VoxtralError):

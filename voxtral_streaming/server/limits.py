@@ -15,8 +15,16 @@ OUTBOX_NOTICES = 256  # more wait to be sent: recognition of the session pauses
 SEND_TIMEOUT_S = 10.0  # a client that reads nothing for so long: `slow_consumer`, close 1008
 CLOSE_TIMEOUT_S = 2.0  # a closing frame that cannot be sent for so long: the connection is dropped
 
+TOKEN_BYTES = 32  # of chance in the token of a session that may be resumed
+RESUME_TIMEOUT_S = 10.0  # a connection that does not say for so long what it resumes: close 4408
+HISTORY_FRAMES = 1024  # messages kept until they are acknowledged; that many for 10 s: `slow_consumer`
+HISTORY_BYTES = 2**20  # of them; one message more may be kept
+ACK_EVERY_S = 1.0  # of audio received, its sender is told
+
 PING_INTERVAL_S = 20.0  # between two pings of the server
 PING_TIMEOUT_S = 20.0  # a ping unanswered for so long, with no message of the client waiting here: close 1011
+
+MAX_VISITORS = 32  # Wyoming connections that have not begun a session; more are closed
 
 HEADER_TIMEOUT_S = 5.0  # request headers that take longer: 408
 LINGER_S = 5.0  # a body that goes on for so long after it was answered: the connection is dropped

@@ -1,30 +1,34 @@
-"""A live session: a socket on one side, recognition on the other, a dialect in between.
+"""A live session: a client on one side, recognition on the other, a dialect in between.
 
-    socket ─ _read ─▶ dialect ─▶ intake ─▶ inbox ─ _recognise ─▶ outbox ─ _write ─▶ dialect ─▶ socket
+    line ─ _read ─▶ dialect ─▶ intake ─▶ inbox ─ _recognise ─▶ outbox ─ _write ─▶ dialect ─▶ line
 
 The reader waits only for room in the inbox, which recognition empties until its backlog is full:
 then nothing more is read, and TCP makes the client wait. Where a client does not read, the outbox
-fills, and the writer gives the client up.
+fills, and its connection is given up. The session runs in a task of its own, and each connection of
+its line in that of its endpoint, so that a session can outlive a connection.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import secrets
 from collections import deque
 from collections.abc import Callable
-from contextlib import aclosing, suppress
+from contextlib import ExitStack, aclosing, suppress
 from typing import NoReturn
 
 import anyio
-from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from voxtral_streaming import recognise, transcript
 from voxtral_streaming.audio.units import Samples
 from voxtral_streaming.errors import EngineError, VoxtralError
+from voxtral_streaming.server.connection import Connection
 from voxtral_streaming.server.dialects.actions import (
+    Acked,
+    Acknowledge,
     Action,
     Audio,
     AudioFormat,
@@ -48,10 +52,12 @@ from voxtral_streaming.server.dialects.actions import (
 from voxtral_streaming.server.errors import IdleTimeout, Refused, SlowConsumer, Stopping
 from voxtral_streaming.server.intake import Intake
 from voxtral_streaming.server.ledger import Ledger
-from voxtral_streaming.server.limits import CLOSE_TIMEOUT_S, SEND_TIMEOUT_S
+from voxtral_streaming.server.limits import TOKEN_BYTES
+from voxtral_streaming.server.line import Line
 from voxtral_streaming.server.outbox import Outbox
 from voxtral_streaming.server.problems import answer, count
 from voxtral_streaming.server.service import Service
+from voxtral_streaming.server.tally import Tally
 from voxtral_streaming.server.tasks import together, unless
 from voxtral_streaming.server.turns import configured, endpointer
 
@@ -63,24 +69,43 @@ async def serve(socket: WebSocket, service: Service, speak: Callable[[SessionFac
 
     What `speak` raises is answered over HTTP, and there is no WebSocket.
     """
+    facts = facts_of(service)
     try:
-        dialect = speak(_facts(service))
+        dialect = speak(facts)
     except VoxtralError as error:
         count(socket.app, error.code)
         await socket.send_denial_response(answer(error))
         return
     offered = socket.scope["subprotocols"]
     await socket.accept(next((name for name in offered if name in dialect.subprotocols), None))
-    session = LiveSession(socket, service, dialect)
+    await host(Connection(socket), service, facts, dialect)
+
+
+async def host(connection: Connection, service: Service, facts: SessionFacts, dialect: Dialect) -> None:
+    """Admit a client that came over a connection, and serve it as long as that lasts; or say why not."""
+    session = LiveSession(service, facts, dialect)
     try:
-        with service.sessions.admit(session.stop):
+        with ExitStack() as stay:
+            stay.enter_context(service.sessions.admit(session.stop))
             service.metrics.sessions.inc()
-            await session.run()
+            service.begin(session.run(), stay.pop_all())
     except Refused as refusal:
-        await session.refuse(refusal)
+        await refuse(connection, service, dialect, refusal)
+    else:
+        await session.carry(connection)
 
 
-def _facts(service: Service) -> SessionFacts:
+async def refuse(connection: Connection, service: Service, dialect: Dialect, error: VoxtralError) -> None:
+    """Say why there is no session, and close the connection."""
+    service.metrics.errors.labels(error.code).inc()
+    with suppress(WebSocketDisconnect, SlowConsumer):
+        for frame in dialect.encode(Failed(error)):
+            await connection.say(frame)
+    await connection.close(dialect.close_code(error), error.code)
+
+
+def facts_of(service: Service) -> SessionFacts:
+    """What there is to know of a new session."""
     config, capabilities = service.config, service.transcriber.engine.capabilities
     return SessionFacts(
         id=secrets.token_hex(16),
@@ -89,17 +114,19 @@ def _facts(service: Service) -> SessionFacts:
         idle_timeout_s=config.server.idle_timeout_s,
         max_utterance_s=min(config.streaming.max_utterance_s, capabilities.max_utterance_s),
         turns=configured(config),
+        resume_s=config.server.resume_s,
+        token=secrets.token_urlsafe(TOKEN_BYTES),
     )
 
 
 class LiveSession:
-    """Admitted, then run to its end; or refused."""
+    """Admitted, then run to its end, over connections that are carried."""
 
-    def __init__(self, socket: WebSocket, service: Service, dialect: Dialect) -> None:
-        self._socket = socket
+    def __init__(self, service: Service, facts: SessionFacts, dialect: Dialect) -> None:
+        self.facts = facts
         self._service = service
         self._dialect = dialect
-        self._idle_timeout_s = service.config.server.idle_timeout_s
+        self._line = Line(self._ending)
         self._patience = anyio.CancelScope()
         self._is_stopping = False
         self._reason: VoxtralError | None = None  # why the audio ended, if not as the client asked
@@ -108,39 +135,55 @@ class LiveSession:
         self._inbox: asyncio.Queue[Samples | Flush | Clear | Tick | None] = asyncio.Queue(maxsize=1)
         self._flushes: deque[Flush] = deque()  # that wait for their answers
         self._outbox = Outbox()
+        self._is_written = asyncio.Event()
         self._ledger = Ledger(service.metrics)
+        self._tally = Tally()
         self._has_warned = False
 
     async def run(self) -> None:
-        """Serve the session to its end, and close the socket."""
+        """Serve the session until everything is said and the client has it, or until the client is gone."""
         try:
-            error, _ = await together(self._serve(), self._write())
-        except SlowConsumer as slow:
-            error = slow
-        except WebSocketDisconnect:
-            return
+            await unless(self._line.gone(), self._live())
         finally:
+            self._line.abandon(VoxtralError("the server failed"))
+            self._service.resumable.pop(self.facts.id, None)
             self._service.metrics.sanitized.inc(self._intake.sanitized)
-        await self._close(error)
 
-    async def refuse(self, refusal: Refused) -> None:
-        """Say why there is no session, and close the socket."""
-        with suppress(WebSocketDisconnect, SlowConsumer):
-            await self._send(Failed(refusal))
-        await self._close(refusal)
+    async def carry(self, connection: Connection) -> None:
+        """Serve the client over this connection, its first one, until that ends."""
+        await self._line.carry(connection)
+
+    async def resume(self, connection: Connection, seq: int, greet: Callable[[int, int], Frame]) -> None:
+        """Go on over this connection with a client that has heard everything up to `seq`.
+
+        `greet` says how many bytes of its audio and how many of its messages were received. Raises `SessionNotFound`
+        or `ProtocolError` where it cannot be; the session is as it was then.
+        """
+        self._line.check(seq + 1)
+        self._service.metrics.resumed.inc()
+        await self._line.carry(connection, seq + 1, greet(self._tally.n_bytes, self._tally.n_messages))
 
     def stop(self) -> None:
         """Take no more audio, finish what there is, and end."""
         self._is_stopping = True
         self._patience.cancel()
+        self._line.hurry()
+
+    async def _live(self) -> None:
+        error, _ = await together(self._serve(), self._write())
+        await self._line.end(error)
 
     async def _serve(self) -> VoxtralError | None:
         """Say everything from the first word to the last; answer why the session ends, if not as the client asked."""
         await self._outbox.put(Opened())
         error = await self._converse()
-        await self._outbox.put(self._last_words(error))
-        await self._outbox.put(None)
+        await unless(self._overhear(), self._finish(self._last_words(error)))
         return error
+
+    async def _finish(self, last_words: Notice) -> None:
+        await self._outbox.put(last_words)
+        await self._outbox.put(None)
+        await self._is_written.wait()
 
     async def _converse(self) -> VoxtralError | None:
         """Read and recognise until the audio ends or something fails."""
@@ -151,8 +194,6 @@ class LiveSession:
             return error
         except VoxtralError as error:
             return error
-        except WebSocketDisconnect:
-            raise
         except Exception:  # whatever it is, the client is told and the other sessions go on
             logger.exception("a live session failed")
             return VoxtralError("the server failed")
@@ -164,14 +205,23 @@ class LiveSession:
         return Failed(error)
 
     async def _read(self) -> NoReturn:
-        """Take in the client's audio to its end, then wait for the client to leave, which raises."""
+        """Take in the client's audio to its end, then go on listening, so that it is noticed when the client leaves."""
         self._reason = await self._read_actions()
         await self._take(self._intake.finish())
         await self._inbox.put(None)
         if not self._starting.done():
             self._starting.set_result(None)
+        await self._overhear()
+
+    async def _overhear(self) -> NoReturn:
+        """Listen to nothing any more but to what the client has heard, and notice when it leaves."""
         while True:
-            _frame(await self._socket.receive())
+            frame = await self._line.receive(math.inf)
+            if self._line.window_s:
+                with suppress(VoxtralError):
+                    for action in self._dialect.receive(frame):
+                        if isinstance(action, Acknowledge):
+                            await self._line.acknowledge(action.seq)
 
     async def _read_actions(self) -> VoxtralError | None:
         """Carry out what the client asks; answer why no more is read, if not because it asked for that."""
@@ -180,28 +230,29 @@ class LiveSession:
                 frame = await self._next_frame()
             except (IdleTimeout, Stopping) as reason:
                 return reason
-            for action in self._dialect.receive(frame):
+            actions = self._dialect.receive(frame)
+            self._tally.take(actions)
+            for action in actions:
                 if isinstance(action, Close):
                     return None
                 await self._carry_out(action)
 
     async def _next_frame(self) -> Frame:
-        """What the client sends next; raises `IdleTimeout`, `Stopping` and `WebSocketDisconnect`."""
+        """What the client sends next; raises `IdleTimeout` and `Stopping`."""
         if not self._is_stopping:
-            with anyio.move_on_after(self._idle_timeout_s) as self._patience:
-                return _frame(await self._socket.receive())
-        if not self._is_stopping:
-            raise IdleTimeout(f"nothing came for {self._idle_timeout_s:g} s")
+            with anyio.CancelScope() as self._patience:
+                return await self._line.receive(self.facts.idle_timeout_s)
         await self._outbox.put(Warned("stopping", "the server is stopping; the last finals follow"))
         raise Stopping("the server is stopping")
 
     async def _carry_out(self, action: Action) -> None:
         match action:
             case Start():
-                self._intake = Intake(action.audio)
+                self._begin(action)
                 await self._outbox.put(Started(action))
                 self._starting.set_result(action)
             case Audio(data):
+                await self._acknowledge()
                 await self._take(self._intake.feed(data))
             case Flush():
                 self._flushes.append(action)
@@ -213,6 +264,20 @@ class LiveSession:
             case Rejected(error):
                 self._service.metrics.errors.labels(error.code).inc()
                 await self._outbox.put(action)
+            case Acknowledge(seq):
+                await self._line.acknowledge(seq)
+
+    def _begin(self, start: Start) -> None:
+        self._intake = Intake(start.audio)
+        if start.is_resumable:
+            self._line.window_s = self.facts.resume_s
+            self._tally.acknowledge_every(start.audio)
+            self._service.resumable[self.facts.id] = self
+
+    async def _acknowledge(self) -> None:
+        """Tell a client that keeps its audio until it is received how much of it was."""
+        if self._tally.is_due():
+            await self._outbox.put(Acked(self._tally.n_bytes, self._tally.n_messages))
 
     async def _take(self, samples: Samples) -> None:
         """Pass samples on as soon as recognition has room for them."""
@@ -259,28 +324,13 @@ class LiveSession:
     async def _write(self) -> None:
         """Send what is to be said, up to the last word."""
         while (notice := await self._outbox.get()) is not None:
-            await self._send(notice)
+            for frame in self._dialect.encode(notice):
+                await self._line.say(frame)
+        self._is_written.set()
 
-    async def _send(self, notice: Notice) -> None:
-        for frame in self._dialect.encode(notice):
-            try:
-                with anyio.fail_after(SEND_TIMEOUT_S):
-                    await (self._socket.send_text(frame) if isinstance(frame, str) else self._socket.send_bytes(frame))
-            except TimeoutError as error:
-                raise SlowConsumer(f"nothing was read for {SEND_TIMEOUT_S:g} s") from error
-
-    async def _close(self, error: VoxtralError | None) -> None:
-        """Close the socket, with the code and the reason that the dialect gives to `error`."""
-        if error is not None:
-            self._service.metrics.errors.labels(error.code).inc()
-        code, reason = (1000, "") if error is None else (self._dialect.close_code(error), error.code)
-        with suppress(WebSocketDisconnect), anyio.move_on_after(CLOSE_TIMEOUT_S):
-            await self._socket.close(code, reason)
-
-
-def _frame(message: Message) -> Frame:
-    """The frame in an ASGI message."""
-    if message["type"] == "websocket.disconnect":
-        raise WebSocketDisconnect(message["code"])
-    text: str | None = message.get("text")
-    return message["bytes"] if text is None else text
+    def _ending(self, error: VoxtralError | None) -> tuple[int, str]:
+        """The code and the reason with which a connection is closed because of this error."""
+        if error is None:
+            return 1000, ""
+        self._service.metrics.errors.labels(error.code).inc()
+        return self._dialect.close_code(error), error.code

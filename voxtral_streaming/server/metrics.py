@@ -23,6 +23,7 @@ class Metrics:
         self._gauge("voxtral_open_sessions", "Live sessions that are open.", n_sessions)
         self._gauge("voxtral_open_uploads", "Recordings received, waiting or under recognition.", n_uploads)
         self.sessions = self._counter("voxtral_sessions_total", "Live sessions that were opened.")
+        self.resumed = self._counter("voxtral_sessions_resumed_total", "Times that clients came back to a session.")
         self.audio_seconds = self._counter("voxtral_audio_seconds_total", "Audio taken in.", "door")
         self.partials = self._counter("voxtral_partials_total", "Partials of live sessions.")
         self.finals = self._counter("voxtral_finals_total", "Finals of live sessions.")

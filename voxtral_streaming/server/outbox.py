@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import TypeAlias
 
-from voxtral_streaming.server.dialects.actions import Notice
+from voxtral_streaming.server.dialects.actions import Acked, Notice
 from voxtral_streaming.server.limits import OUTBOX_NOTICES
 from voxtral_streaming.transcript import Partial
 
@@ -14,9 +14,11 @@ Item: TypeAlias = Notice | None
 
 
 class Outbox(asyncio.Queue[Item]):
-    """A bounded queue in which a partial replaces the one before it; nothing else is ever dropped.
+    """A bounded queue in which a partial replaces the one before it, as does an acknowledgement.
 
-    None is put last.
+    Nothing else is ever dropped.
+
+    `None` is put last.
     """
 
     def __init__(self) -> None:
@@ -26,7 +28,7 @@ class Outbox(asyncio.Queue[Item]):
         self._queue: deque[Item] = deque()
 
     def _put(self, item: Item) -> None:
-        if isinstance(item, Partial) and self._queue and isinstance(self._queue[-1], Partial):
+        if isinstance(item, Partial | Acked) and self._queue and type(self._queue[-1]) is type(item):
             self._queue[-1] = item
         else:
             self._queue.append(item)

@@ -14,6 +14,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import CloseCode, Frame
 
 from voxtral_streaming.errors import VoxtralError
+from voxtral_streaming.server.connection import LOST
 from voxtral_streaming.server.errors import MalformedRequest, RequestTimeout, problem
 from voxtral_streaming.server.limits import HEADER_TIMEOUT_S, LINGER_S, MAX_FRAGMENTS
 from voxtral_streaming.server.problems import status
@@ -105,6 +106,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     _behind_at = -math.inf  # when the application last found messages waiting
     _abort_timer: asyncio.TimerHandle | None = None
+    _is_taking_leave = False  # the application closes, and uvicorn pretends that the peer did
 
     def data_received(self, data: bytes) -> None:
         """Handle what came; a handshake that cannot be read is answered, and not left hanging."""
@@ -116,14 +118,20 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     async def send(self, message: ASGISendEvent) -> None:
         """Send; a refusal with a response of its own completes the handshake."""
+        could_close = self.handshake_complete and not self.close_sent
         await super().send(message)
+        self._is_taking_leave = could_close and self.close_sent
         self.handshake_complete = self.handshake_complete or self.close_sent
 
     async def receive(self) -> ASGIReceiveEvent:
-        """The next message, noting whether it had to wait for us."""
+        """The next message, noting whether it had to wait for us; after a close of ours, how the peer answered it."""
         if not self.queue.empty():
             self._behind_at = self.loop.time()
-        return await super().receive()
+        message = await super().receive()
+        if self._is_taking_leave and message["type"] == "websocket.disconnect":
+            self._is_taking_leave = False
+            message = await super().receive()
+        return message
 
     def keepalive_timeout(self) -> None:
         """A pong is missing: give it more time if we are the ones who are late."""
@@ -183,7 +191,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self._abort_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock."""
+        """Stop the clock, and tell a connection that was lost (1006, RFC 6455, 7.1.5) from one that was closed."""
         if self._abort_timer is not None:
             self._abort_timer.cancel()
+        if self.conn.close_rcvd is None:
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": LOST, "reason": ""})
         super().connection_lost(exc)

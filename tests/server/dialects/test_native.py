@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
 from voxtral_streaming.errors import AudioError, EngineFailed, ProtocolError, UnsupportedMedia, VoxtralError
 from voxtral_streaming.server.dialects.actions import (
+    Acked,
+    Acknowledge,
     Audio,
     AudioFormat,
     Close,
@@ -27,7 +29,7 @@ from voxtral_streaming.server.dialects.actions import (
     Started,
     Warned,
 )
-from voxtral_streaming.server.dialects.native import Native
+from voxtral_streaming.server.dialects.native import Native, read_resume, resumed
 from voxtral_streaming.server.errors import (
     IdleTimeout,
     InvalidConfig,
@@ -40,7 +42,7 @@ from voxtral_streaming.server.errors import (
 from voxtral_streaming.transcript import Final, Partial, SpeechStarted, SpeechStopped, Word
 
 
-def native(**can: Any) -> Native:
+def native(resume_s: float = 0.0, **can: Any) -> Native:
     defaults: dict[str, Any] = {
         "name": "accounting",
         "model": "abacus",
@@ -51,7 +53,9 @@ def native(**can: Any) -> Native:
         "biasing": True,
         "delay_ms": (240, 480),
     }
-    facts = SessionFacts("an id", Capabilities(**{**defaults, **can}), None, 60.0, 14.0)
+    facts = SessionFacts(
+        "an id", Capabilities(**{**defaults, **can}), None, 60.0, 14.0, resume_s=resume_s, token="a token"
+    )
     return Native(facts)
 
 
@@ -70,6 +74,20 @@ class TestReceive:
         start = message("start", audio=audio, language="fr", prompt="Ada", delay_ms=480, partials=False, words=False)
         options = StreamOptions(language="fr", prompt="Ada", delay_ms=480, partials=False, words=False)
         assert native().receive(start) == [Start(options, AudioFormat("pcm_f32le", 48000, 2))]
+
+    def test_session_that_outlives_its_connection_if_the_server_offers_that(self) -> None:
+        (start,) = native(resume_s=30.0).receive(message("start", resume=True))
+        assert isinstance(start, Start)
+        assert start.is_resumable
+        started = json.loads(native(resume_s=30.0).encode(Started(start))[0])
+        assert started["resume"] == {"token": "a token", "window_s": 30.0}
+        assert native().receive(message("start", resume=True)) == [Start(StreamOptions(), AudioFormat())]
+
+    def test_acknowledgement_counts_even_after_close(self) -> None:
+        dialect = native()
+        assert dialect.receive(message("ack", seq=3)) == [Acknowledge(3)]
+        dialect.receive(message("close"))
+        assert dialect.receive(message("ack", seq=4)) == [Acknowledge(4)]
 
     def test_null_is_left_out(self) -> None:
         start = message("start", language=None, prompt=None, delay_ms=None)
@@ -228,8 +246,10 @@ class TestEncode:
                     "delay_ms": None,
                     "partials": True,
                     "words": True,
+                    "resume": None,
                 },
             ),
+            (Acked(96000, 2), {"type": "ack", "received_bytes": 96000, "received_messages": 2}),
             (SpeechStarted(0, 8000), {"type": "speech_started", "utterance": 0, "at": 8000, "seconds": 0.5}),
             (SpeechStopped(0, 8000), {"type": "speech_stopped", "utterance": 0, "at": 8000, "seconds": 0.5}),
             (
@@ -338,3 +358,28 @@ class TestEncode:
     )
     def test_close_code(self, error: VoxtralError, code: int) -> None:
         assert native().close_code(error) == code
+
+
+class TestResume:
+    def test_first_message_says_what_was_heard(self) -> None:
+        asked = read_resume(message("resume", id="an id", token="a token", seq=7))
+        assert (asked.id, asked.token, asked.seq) == ("an id", "a token", 7)
+
+    @pytest.mark.parametrize(
+        "frame",
+        [
+            b"resume",
+            message("start"),
+            message("resume", id="an id", token="a token"),
+            message("resume", id="an id", token="a token", seq=-2),
+            message("resume", id="an id", token="a token", seq=2**63),
+            message("resume", id="an id", token="x" * 200, seq=0),
+        ],
+    )
+    def test_anything_else_is_refused(self, frame: str | bytes) -> None:
+        with pytest.raises(ProtocolError):
+            read_resume(frame)
+
+    def test_answer_repeats_seq(self) -> None:
+        answer = {"type": "resumed", "seq": 7, "received_bytes": 96000, "received_messages": 2}
+        assert json.loads(resumed(7, 96000, 2)) == answer

@@ -45,6 +45,7 @@ class Start:
     options: StreamOptions
     audio: AudioFormat
     turns: Turns = Turns()
+    is_resumable: bool = False  # the client may come back to the session when its connection is lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,13 @@ class KeepAlive:
 
 
 @dataclass(frozen=True, slots=True)
+class Acknowledge:
+    """The client of a session that it may come back to has every frame up to this one, counted from 0."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
 class Close:
     """No more audio: give the last final and end."""
 
@@ -96,7 +104,7 @@ class Rejected:
     event_id: str | None = None  # the client's name for its message
 
 
-Action: TypeAlias = Start | Audio | Flush | Clear | Tick | KeepAlive | Close | Reply | Rejected
+Action: TypeAlias = Start | Audio | Flush | Clear | Tick | KeepAlive | Acknowledge | Close | Reply | Rejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +117,14 @@ class Started:
     """Recognition has begun as `start` says."""
 
     start: Start
+
+
+@dataclass(frozen=True, slots=True)
+class Acked:
+    """So much of what the client sent was received: bytes of audio, and messages that ask for something else."""
+
+    n_bytes: int
+    n_messages: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +164,7 @@ class Closed:
 Notice: TypeAlias = (
     Opened
     | Started
+    | Acked
     | SpeechStarted
     | Partial
     | SpeechStopped
@@ -173,6 +190,8 @@ class SessionFacts:
     idle_timeout_s: float
     max_utterance_s: float
     turns: Turns = Turns()  # as configured
+    resume_s: float = 0.0  # how long a client may be away; 0: not at all
+    token: str = ""  # what it must know to come back
 
 
 class Dialect(Protocol):

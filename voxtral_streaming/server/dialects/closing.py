@@ -10,7 +10,16 @@ from voxtral_streaming.errors import (
     UnsupportedOption,
     VoxtralError,
 )
-from voxtral_streaming.server.errors import IdleTimeout, MessageTooLarge, SlowConsumer, Stopping, TooManySessions
+from voxtral_streaming.server.errors import (
+    IdleTimeout,
+    MessageTooLarge,
+    Overloaded,
+    SessionNotFound,
+    SessionTakenOver,
+    SlowConsumer,
+    Stopping,
+    TooManySessions,
+)
 
 CLOSE_CODES: dict[type[VoxtralError], int] = {
     Stopping: 1001,
@@ -21,8 +30,11 @@ CLOSE_CODES: dict[type[VoxtralError], int] = {
     UnsupportedOption: 1008,
     MessageTooLarge: 1009,
     VoxtralError: 1011,
+    SessionNotFound: 4404,
     IdleTimeout: 4408,
+    SessionTakenOver: 4409,
     TooManySessions: 4429,
+    Overloaded: 4503,
     EngineUnavailable: 4503,
 }
 

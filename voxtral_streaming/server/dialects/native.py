@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -16,6 +17,8 @@ from voxtral_streaming.audio.units import SAMPLE_RATE, seconds
 from voxtral_streaming.engines.base import StreamOptions
 from voxtral_streaming.errors import ProtocolError, UnsupportedOption, VoxtralError
 from voxtral_streaming.server.dialects.actions import (
+    Acked,
+    Acknowledge,
     Action,
     Audio,
     AudioFormat,
@@ -44,6 +47,7 @@ from voxtral_streaming.server.options import check_options
 from voxtral_streaming.transcript import Cleared, Final, Heard, Partial, SpeechStarted, SpeechStopped
 
 EVENT_TYPES = {SpeechStarted: "speech_started", Partial: "partial", SpeechStopped: "speech_stopped"}
+Seq = Annotated[int, Field(ge=-1, lt=2**63)]  # -1: nothing was heard yet
 MIN_LIVE_RATE = 8_000  # hertz: that of the telephone; less is a mistake of the client's
 
 
@@ -61,6 +65,7 @@ class _StartMessage(Fields):
     delay_ms: int | None = None
     partials: bool = True
     words: bool = True
+    resume: bool = False
 
 
 class _AudioMessage(Fields):
@@ -77,8 +82,22 @@ class _KeepAliveMessage(Fields):
     type: Literal["keepalive"]
 
 
+class _AckMessage(Fields):
+    type: Literal["ack"]
+    seq: Seq
+
+
 class _CloseMessage(Fields):
     type: Literal["close"]
+
+
+class ResumeMessage(Fields):
+    """The first message of a connection that goes on with a session: what its client has heard of it."""
+
+    type: Literal["resume"]
+    id: Annotated[str, Field(max_length=MAX_ID_CHARS)]
+    token: Annotated[str, Field(max_length=MAX_ID_CHARS)]
+    seq: Seq
 
 
 _MESSAGES: Mapping[object, type[Fields]] = {
@@ -86,14 +105,16 @@ _MESSAGES: Mapping[object, type[Fields]] = {
     "audio": _AudioMessage,
     "flush": _FlushMessage,
     "keepalive": _KeepAliveMessage,
+    "ack": _AckMessage,
     "close": _CloseMessage,
 }
+_FIRST_MESSAGES: Mapping[object, type[Fields]] = {"resume": ResumeMessage}  # where there is a session already
 
 
 class Native:
     """One session's side of the native protocol."""
 
-    subprotocols: ClassVar = ("voxtral",)  # for browsers, which must be told one if they offered any
+    subprotocols: ClassVar[tuple[str, ...]] = ("voxtral",)  # for browsers, which must be told one if they offered any
 
     def __init__(self, facts: SessionFacts) -> None:
         self._facts = facts
@@ -102,12 +123,14 @@ class Native:
         self._n_sent = 0
 
     def receive(self, frame: Frame) -> Sequence[Action]:
-        """What a frame asks for; whatever follows `close` is ignored."""
+        """What a frame asks for; of what follows `close` only acknowledgements count."""
         if self._is_closed:
-            return ()
+            return _acknowledgement(frame)
         if isinstance(frame, bytes):
             return self._in_session(Audio(frame))
         match _read(frame):
+            case _AckMessage(seq=seq):
+                return [Acknowledge(seq)]
             case _StartMessage() as message:
                 return [self._start(message)]
             case _AudioMessage(audio=text):
@@ -130,13 +153,14 @@ class Native:
             prompt=message.prompt,
             delay_ms=message.delay_ms,
             partials=message.partials and can.partials,
-            words=message.words and can.timestamps == "word",
+            words=message.words and can.has_words,
         )
         try:
             check_options(options, can)
         except UnsupportedOption as error:
             raise InvalidConfig(error.message, param=error.param) from error
-        return Start(options, AudioFormat(**message.audio.model_dump()))
+        is_resumable = message.resume and self._facts.resume_s > 0
+        return Start(options, AudioFormat(**message.audio.model_dump()), is_resumable=is_resumable)
 
     def _in_session(self, action: Action) -> Sequence[Action]:
         """The action, after the start with its defaults if the client sent none."""
@@ -150,14 +174,22 @@ class Native:
         kind = message.pop("type")
         numbered = {"type": kind, "seq": self._n_sent, **message}
         self._n_sent += 1
-        return [json.dumps(numbered, ensure_ascii=False, separators=(",", ":"))]
+        return [_write(numbered)]
 
     def _message(self, notice: Notice) -> dict[str, Any]:
         match notice:
             case Opened():
                 return {"type": "session", **self._session()}
             case Started(start):
-                return {"type": "started", "audio": asdict(start.audio), **_in_force(start.options)}
+                resume = {"token": self._facts.token, "window_s": self._facts.resume_s} if start.is_resumable else None
+                return {
+                    "type": "started",
+                    "audio": asdict(start.audio),
+                    **_in_force(start.options),
+                    "resume": resume,
+                }
+            case Acked(n_bytes, n_messages):
+                return {"type": "ack", "received_bytes": n_bytes, "received_messages": n_messages}
             case SpeechStarted() | Partial() | SpeechStopped() | Final():
                 return event_message(notice)
             case Flushed(id_):
@@ -205,15 +237,45 @@ def event_message(event: SpeechStarted | Partial | SpeechStopped | Final) -> dic
     return {"type": EVENT_TYPES[type(event)], **asdict(event), "seconds": seconds(event.at)}
 
 
-def _read(text: str) -> Fields:
+def _acknowledgement(frame: Frame) -> Sequence[Action]:
+    """What a frame acknowledges, if that is what it does."""
+    with suppress(ProtocolError):
+        if isinstance(frame, str) and isinstance(message := _read(frame), _AckMessage):
+            return [Acknowledge(message.seq)]
+    return ()
+
+
+def read_resume(frame: Frame) -> ResumeMessage:
+    """The first message of a connection that goes on with a session."""
+    message = _read(frame, _FIRST_MESSAGES) if isinstance(frame, str) else None
+    if not isinstance(message, ResumeMessage):
+        raise ProtocolError("the first message here is `resume`", param="type")
+    return message
+
+
+def resumed(seq: int, n_bytes: int, n_messages: int) -> Frame:
+    """The answer: what of the client's was received. It repeats `seq`, since it is no message of the session."""
+    return _write({"type": "resumed", "seq": seq, "received_bytes": n_bytes, "received_messages": n_messages})
+
+
+def refused(error: VoxtralError) -> Frame:
+    """The first and only message of a connection that gets no session."""
+    return _write({"type": "error", "seq": 0, "error": problem(error), "fatal": True})
+
+
+def _write(message: Mapping[str, Any]) -> str:
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+
+
+def _read(text: str, messages: Mapping[object, type[Fields]] = _MESSAGES) -> Fields:
     """The message that a text frame holds, its fields checked."""
     message = parse_object(text)
     kind = message.get("type")
     if kind != "audio" and len(text) > MAX_CONTROL_CHARS:
         raise MessageTooLarge(f"a message without audio may have {MAX_CONTROL_CHARS} characters")
-    if not isinstance(kind, str) or kind not in _MESSAGES:
-        raise ProtocolError(f"type: must be one of {', '.join(map(str, _MESSAGES))}", param="type")
+    if not isinstance(kind, str) or kind not in messages:
+        raise ProtocolError(f"type: must be one of {', '.join(map(str, messages))}", param="type")
     try:
-        return _MESSAGES[kind].model_validate(message)
+        return messages[kind].model_validate(message)
     except ValidationError as error:
         raise wrong_field(error, InvalidConfig if kind == "start" else ProtocolError) from error
