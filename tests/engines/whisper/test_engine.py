@@ -61,6 +61,21 @@ async def test_a_final_whose_audio_was_flushed_twice_is_free(
     assert (await stream.finish()).text == flushed.text
 
 
+async def test_partials_go_on_behind_a_pause(engine: WhisperEngine, clips: list[Samples]) -> None:
+    """Of what was recognised up to a pause only the text is kept; the final hears everything."""
+    stream = engine.open(ENGLISH, 0)
+    stream.feed(clips[1])
+    settled = (await stream.flush()).text
+    stream.feed(clips[2])
+    assert stream.span(is_whole=False) == (len(clips[1]), len(clips[1]) + len(clips[2]))
+    partial = await stream.partial()
+    assert partial.text.startswith(settled)
+    assert "amiable himself" in partial.text
+    final = await stream.finish()
+    stream.close()
+    assert final == await finished(engine, np.concatenate(clips[1:3]), 20_000)
+
+
 async def test_words_stand_where_the_utterance_stands(engine: WhisperEngine, clips: list[Samples]) -> None:
     early, late = await finished(engine, clips[2], 16_000), await finished(engine, clips[2], 16_000, at=160_000)
     assert [word.start + 10 for word in early.words] == pytest.approx([word.start for word in late.words], abs=1e-3)

@@ -2,72 +2,101 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from voxtral_streaming.audio.units import SAMPLE_RATE, Samples
+from voxtral_streaming.engines.whisper.agreement import normalise
 from voxtral_streaming.engines.whisper.model import Whisper, compression, grouped
 from voxtral_streaming.engines.whisper.recognition import (
+    SURE_LOGPROB,
     Request,
     Result,
-    finalise_batch,
+    finalised,
+    has_doubled,
     n_before_repeats,
     recognise_batch,
 )
-from voxtral_streaming.engines.whisper.windows import LONGEST, WINDOWS, window_for
+from voxtral_streaming.engines.whisper.windows import LONGEST, MEMORIES, memory_for, window_for
 
 
-def request(samples: Samples, window: int | None = None, language: str | None = "en") -> Request:
-    return Request(samples, window or window_for(len(samples)), language, None)
+def request(
+    samples: Samples, window: int | None = None, memory: int | None = None, language: str | None = "en"
+) -> Request:
+    window = window or window_for(len(samples))
+    return Request(samples, window, memory or memory_for(window), language, None)
+
+
+def final(model: Whisper, request: Request) -> Result:
+    return finalised(model, recognise_batch(model, [request])[0])
 
 
 def text(result: Result) -> str:
     return "".join(result.decoded.words).strip()
 
 
+def words_of(result: Result) -> list[str]:
+    return [normalise(word) for word in result.decoded.words]
+
+
 def test_a_sentence_is_heard(model: Whisper, clips: list[Samples]) -> None:
-    [result] = recognise_batch(model, [request(clips[0])], final=True)
-    assert "had then leisure to consider how much there might be prudently in his power" in text(result)
+    heard = text(final(model, request(clips[0])))
+    assert "had then leisure to consider how much there might be prudently in his power" in heard
 
 
 def test_a_batch_gives_what_each_gives_alone(model: Whisper, clips: list[Samples]) -> None:
-    requests = [request(clip[: 4 * SAMPLE_RATE], 600) for clip in clips] + [
-        request(np.zeros(SAMPLE_RATE, np.float32), 600)
-    ]
-    together = recognise_batch(model, requests, final=True)
-    alone = [recognise_batch(model, [one], final=True)[0] for one in requests]
+    requests = [request(clip[: n * SAMPLE_RATE]) for n, clip in enumerate(clips * 2, start=2)]
+    requests += [request(np.zeros(SAMPLE_RATE, np.float32)), request(np.concatenate(clips))]
+    assert len({one.memory for one in requests}) > 1
+    together = recognise_batch(model, requests)
+    alone = [recognise_batch(model, [one])[0] for one in requests]
     assert [result.decoded for result in together] == [result.decoded for result in alone]
 
 
-@pytest.mark.parametrize("window", [window for window in WINDOWS if window >= 1000])
+@pytest.mark.parametrize("window", [900, 1200, 1600, 2000, LONGEST])
 def test_the_window_does_not_change_the_words(model: Whisper, clips: list[Samples], window: int) -> None:
-    [shortest], [longer] = (recognise_batch(model, [request(clips[0], size)], final=True) for size in (1000, window))
-    assert text(shortest) == text(longer)
+    longer = final(model, request(clips[0], window))
+    assert words_of(longer) == words_of(final(model, request(clips[0])))
 
 
-def test_a_draft_is_made_final_without_being_encoded_again(
+@pytest.mark.parametrize("memory", MEMORIES)
+def test_silence_in_the_memory_does_not_change_the_words(model: Whisper, clips: list[Samples], memory: int) -> None:
+    [result] = recognise_batch(model, [request(clips[2], memory=memory)])
+    assert words_of(result) == ["he", "might", "even", "have", "been", "made", "amiable", "himself"]
+
+
+def test_what_is_sure_is_final(model: Whisper, clips: list[Samples], monkeypatch: pytest.MonkeyPatch) -> None:
+    [sure] = recognise_batch(model, [request(clips[0])])
+    monkeypatch.setattr(model, "decode", pytest.fail)
+    assert finalised(model, sure) is sure
+
+
+def test_what_is_doubtful_is_decoded_again_and_not_encoded_again(
     model: Whisper, clips: list[Samples], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    requests = [request(clip[: 4 * SAMPLE_RATE], 600) for clip in clips]
-    finals = recognise_batch(model, requests, final=True)
-    drafts = recognise_batch(model, requests, final=False)
+    [draft] = recognise_batch(model, [request(clips[2])])
+    assert draft.decoded.logprob < SURE_LOGPROB
     monkeypatch.setattr(model, "encode", pytest.fail)
-    assert [result.decoded for result in finalise_batch(model, drafts)] == [result.decoded for result in finals]
+    beam = finalised(model, draft)
+    assert beam is not draft
+    assert words_of(beam) == words_of(draft)
 
 
 def test_the_language_is_found(model: Whisper, clips: list[Samples]) -> None:
-    [result] = recognise_batch(model, [request(clips[0], language=None)], final=True)
+    [result] = recognise_batch(model, [request(clips[0], language=None)])
     assert result.decoded.language == "en"
 
 
 def test_the_expected_language_stands_where_the_audio_leaves_doubt(model: Whisper, clips: list[Samples]) -> None:
     brief = clips[0][8000:20_000]
-    likely = Request(brief, window_for(len(brief)), None, "fr")
-    assert recognise_batch(model, [likely], final=True)[0].decoded.language == "fr"
+    likely = replace(request(brief, language=None), likely_language="fr")
+    assert recognise_batch(model, [likely])[0].decoded.language == "fr"
 
 
 def test_word_times_are_in_order_and_within_the_audio(model: Whisper, clips: list[Samples]) -> None:
-    [result] = recognise_batch(model, [request(clips[0])], final=True)
+    result = final(model, request(clips[0]))
     words = model.align(result.encoded, result.decoded)
     times = [time for word in words for time in (word.start, word.end)]
     assert [word.text for word in words] == text(result).split()
@@ -79,26 +108,29 @@ def test_word_times_are_in_order_and_within_the_audio(model: Whisper, clips: lis
 
 def test_a_loop_is_decoded_again_in_the_longest_window(model: Whisper, monkeypatch: pytest.MonkeyPatch) -> None:
     """The window of a sentence without silence behind it makes Whisper repeat itself; the guard is what we test."""
-    asked: list[tuple[int, int]] = []
+    asked: list[tuple[int, int, int]] = []
     decode = model.decode
 
-    def suspicious(batch, languages, beam_size=1):  # type: ignore[no-untyped-def]
-        asked.append((batch[0].window, beam_size))
-        return [
-            type(one)(one.tokens, one.words, one.language, is_suspect=True)
-            for one in decode(batch, languages, beam_size)
-        ]
+    def suspicious(batch, languages, memory, beam_size=1):  # type: ignore[no-untyped-def]
+        asked.append((batch[0].window, memory, beam_size))
+        return [replace(one, is_suspect=True) for one in decode(batch, languages, memory, beam_size)]
 
     monkeypatch.setattr(model, "decode", suspicious)
     tone = (0.1 * np.sin(np.arange(SAMPLE_RATE) * 0.05)).astype(np.float32)
-    recognise_batch(model, [request(tone)], final=True)
-    assert asked == [(400, 5), (LONGEST, 5)]
+    final(model, request(tone))
+    assert asked == [(400, 1000, 1), (400, 1000, 5), (LONGEST, LONGEST, 5)]
 
 
 def test_a_phrase_three_times_in_a_row_is_kept_once() -> None:
     assert n_before_repeats([" a", " b", " c", " b", " c", " b", " c", " d"]) == 3
     assert n_before_repeats([" no", " no", " never"]) == 3
     assert n_before_repeats([]) == 0
+
+
+def test_a_phrase_twice_in_a_row_leaves_doubt() -> None:
+    assert has_doubled([" so", " the", " end", " of", " it", " the", " end", " of", " it"])
+    assert not has_doubled([" no", " no", " the", " end", " of", " it"])
+    assert not has_doubled([])
 
 
 def test_loops_compress() -> None:

@@ -14,17 +14,17 @@ from voxtral_streaming.audio.units import SAMPLE_RATE, samples_from_ms
 from voxtral_streaming.config import ModelConfig, StreamingConfig
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
 from voxtral_streaming.engines.whisper.model import Whisper
-from voxtral_streaming.engines.whisper.recognition import FINAL_BEAM, finalise_batch, recognise_batch
+from voxtral_streaming.engines.whisper.recognition import finalised, recognise_batch
 from voxtral_streaming.engines.whisper.scheduler import Kind, Scheduler, partial_interval
 from voxtral_streaming.engines.whisper.stream import Completion, Recognition, WhisperStream
 from voxtral_streaming.engines.whisper.weights import read_model
-from voxtral_streaming.engines.whisper.windows import HOP, LONGEST, MAX_WIDENING, SILENCE
+from voxtral_streaming.engines.whisper.windows import HOP, LONGEST, SILENCE
 from voxtral_streaming.errors import EngineFailed, UnsupportedOption
 
 log = logging.getLogger(__name__)
 
 MAX_BATCH = 8  # jobs decoded together: beyond it a step costs nearly in proportion
-MAX_BATCH_FRAMES = 4800  # of windows decoded together: the decoder keeps 12 kB for each (base), and that for a beam
+MAX_BATCH_FRAMES = 6400  # of memories decoded together: the decoder keeps 12 kB for each (base)
 FIRST_COST_S = 0.1  # what a partial costs a worker, until one was measured
 COST_MEMORY = 0.9  # weight of the past in the running mean of that cost
 
@@ -161,42 +161,35 @@ class WhisperEngine:
             return []
 
     def _run(self, batch: list[Recognition | Completion]) -> None:
-        """Run jobs that fit together: all recognitions or all completions."""
+        """Run jobs that fit together: recognitions, or one completion."""
         model = self._loaded()
         self._recognise(model, [job for job in batch if isinstance(job, Recognition)])
-        self._complete(model, [job for job in batch if isinstance(job, Completion)])
+        for job in batch:
+            if isinstance(job, Completion):
+                result = finalised(model, job.result)
+                words = model.align(result.encoded, result.decoded) if job.wants_words else []
+                job.future.set_result((result, words))
 
     def _recognise(self, model: Whisper, jobs: list[Recognition]) -> None:
         if not jobs:
             return
         started = time.monotonic()
-        requests = [job.stream.request(jobs[0].window) for job in jobs]
-        for job, result in zip(jobs, recognise_batch(model, requests, final=jobs[0].is_final), strict=True):
+        memory = jobs[0].memory
+        requests = [job.request(memory) for job in jobs]
+        for job, result in zip(jobs, recognise_batch(model, requests), strict=True):
             job.future.set_result(result)
         if jobs[0].kind is Kind.PARTIAL:
             cost_s = (time.monotonic() - started) / len(jobs)
             self._cost_s = COST_MEMORY * self._cost_s + (1 - COST_MEMORY) * cost_s
 
-    def _complete(self, model: Whisper, jobs: list[Completion]) -> None:
-        drafts = [job.result for job in jobs if not job.result.is_final]
-        finals = iter(finalise_batch(model, drafts) if drafts else [])
-        for job in jobs:
-            result = job.result if job.result.is_final else next(finals)
-            words = model.align(result.encoded, result.decoded) if job.wants_words else []
-            job.future.set_result((result, words))
-
 
 def _most(first: Recognition | Completion) -> int:
     """How many jobs may share a batch with `first`, itself included."""
-    is_final = isinstance(first, Completion) or first.is_final
-    n_frames = first.window * (FINAL_BEAM if is_final else 1)
-    return max(1, min(MAX_BATCH, MAX_BATCH_FRAMES // n_frames))
+    return 1 if isinstance(first, Completion) else max(1, min(MAX_BATCH, MAX_BATCH_FRAMES // first.memory))
 
 
 def _fits(first: Recognition | Completion, other: Recognition | Completion) -> bool:
-    """Whether two jobs may share a batch: the same work on the same window; a partial's may grow a little."""
+    """Whether two jobs may share a batch: a memory of one length, or what may be longer than it must be."""
     if isinstance(first, Completion) or isinstance(other, Completion):
-        return type(first) is type(other) and first.window == other.window
-    room = first.window - other.window
-    is_partial = other.kind is Kind.PARTIAL and not other.is_final
-    return first.is_final == other.is_final and 0 <= room <= (MAX_WIDENING if is_partial else 0)
+        return False
+    return other.memory == first.memory or (other.memory < first.memory and not other.is_whole)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +12,7 @@ import ctranslate2
 import numpy as np
 from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
+from numpy.typing import NDArray
 
 from voxtral_streaming.audio.units import SAMPLE_RATE, Samples
 from voxtral_streaming.config import ModelConfig
@@ -44,6 +45,7 @@ class Decoded:
     tokens: tuple[int, ...]  # of text, without timestamps
     words: tuple[str, ...]  # with the space before them: joined they are the text
     language: str
+    logprob: float  # of a token, on average
     is_suspect: bool  # a loop, or nothing that the model believes in
 
 
@@ -67,6 +69,7 @@ class Whisper:
         self.is_multilingual: bool = self._model.model.is_multilingual
         self.languages: tuple[str, ...] = tuple(self._model.supported_languages)
         self.tokenizer = lru_cache(maxsize=None)(self._tokenizer)
+        self._silence = lru_cache(maxsize=None)(self._encode_silence)
 
     def _tokenizer(self, language: str) -> Tokenizer:
         return Tokenizer(self._model.hf_tokenizer, self.is_multilingual, task="transcribe", language=language)
@@ -78,17 +81,23 @@ class Whisper:
         mel = self._model.feature_extractor(padded)[:, :window]  # [n_mels, window]
         return Encoded(self._model.encode(mel), window, len(samples))
 
+    def _encode_silence(self, window: int) -> NDArray[np.float32]:
+        """What the encoder makes of silence: [1, window / 2, d_model]."""
+        return np.asarray(self.encode(np.zeros(0, np.float32), window).features)
+
     def detect(self, encoded: Encoded) -> list[tuple[str, float]]:
         """Languages and their probabilities, the likeliest first."""
         ranked = self._model.model.detect_language(encoded.features)[0]
         return [(token[2:-2], probability) for token, probability in ranked]
 
-    def decode(self, batch: Sequence[Encoded], languages: Sequence[str], beam_size: int = 1) -> list[Decoded]:
-        """Decode windows of one length together; each comes out as it would alone."""
+    def decode(
+        self, batch: Sequence[Encoded], languages: Sequence[str], memory: int, beam_size: int = 1
+    ) -> list[Decoded]:
+        """Decode windows together, from memories of so many frames; each comes out as it would alone."""
         tokenizers = [self.tokenizer(language) for language in languages]
         limits = [_max_tokens(encoded) for encoded in batch]
         results = self._model.model.generate(
-            _joined(batch),
+            self._memories(batch, memory),
             [tokenizer.sot_sequence for tokenizer in tokenizers],
             beam_size=beam_size,
             max_length=2 * max(limits),  # CTranslate2 generates at most half of it
@@ -100,6 +109,13 @@ class Whisper:
             for tokenizer, language, result, limit in zip(tokenizers, languages, results, limits, strict=True)
         ]
 
+    def _memories(self, batch: Sequence[Encoded], memory: int) -> ctranslate2.StorageView:
+        """The windows, filled up with silence: [n, memory / 2, d_model]."""
+        silence = self._silence(memory)
+        rows = [np.asarray(encoded.features) for encoded in batch]  # [1, window / 2, d_model] each
+        filled = [np.concatenate([row, silence[:, row.shape[1] :]], axis=1) for row in rows]
+        return ctranslate2.StorageView.from_array(np.concatenate(filled))
+
     def _decoded(
         self,
         tokenizer: Tokenizer,
@@ -110,18 +126,18 @@ class Whisper:
         ids = result.sequences_ids[0]
         tokens = tuple(token for token in ids if token < tokenizer.eot)
         if result.no_speech_prob > MAX_NO_SPEECH and result.scores[0] < MIN_LOGPROB:
-            return Decoded((), (), language, is_suspect=False)
+            return Decoded((), (), language, result.scores[0], is_suspect=False)
         pieces = tokenizer.split_to_word_tokens([*tokens, tokenizer.eot])[0][:-1]
         words = tuple("".join(pieces[n] for n in group) for group in grouped(pieces, language))
         text = "".join(words)
         is_suspect = len(ids) >= limit or result.scores[0] < MIN_LOGPROB or compression(text) > MAX_COMPRESSION
-        return Decoded(tokens, words, language, is_suspect)
+        return Decoded(tokens, words, language, result.scores[0], is_suspect)
 
     def cut(self, decoded: Decoded, n_words: int) -> Decoded:
         """The first words of a text."""
         words = decoded.words[:n_words]
         tokens = tuple(self.tokenizer(decoded.language).encode("".join(words)))
-        return Decoded(tokens, words, decoded.language, decoded.is_suspect)
+        return replace(decoded, tokens=tokens, words=words)
 
     def align(self, encoded: Encoded, decoded: Decoded) -> list[Word]:
         """When the words were spoken, in seconds since the first sample, by cross-attention.
@@ -154,13 +170,6 @@ def compression(text: str) -> float:
 
 def _max_tokens(encoded: Encoded) -> int:
     return min(224, int(encoded.n_samples / SAMPLE_RATE * MAX_TOKENS_PER_SECOND) + MAX_TOKENS_BASE)
-
-
-def _joined(batch: Sequence[Encoded]) -> ctranslate2.StorageView:
-    """[n, window / 2, d_model]."""
-    if len(batch) == 1:
-        return batch[0].features
-    return ctranslate2.StorageView.from_array(np.concatenate([np.asarray(encoded.features) for encoded in batch]))
 
 
 def grouped(pieces: Sequence[str], language: str) -> list[list[int]]:

@@ -11,19 +11,26 @@ from voxtral_streaming.engines.whisper.windows import LONGEST
 
 SURE = 0.8  # probability at which a language other than the expected one is believed
 SURE_AFTER = 32_000  # samples, 2 s: with less audio the expected language stands
-
-
-FINAL_BEAM = 5  # hypotheses that the decoder of a final follows; partials are decoded greedily
+BEAM = 5  # hypotheses that are followed where the greedy one leaves doubt
+SURE_LOGPROB = -0.35  # mean log probability of a token at which a beam finds nothing better (docs/performance.md)
+MIN_DOUBLED = 4  # words: a shorter phrase may well be said twice
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The audio of an utterance so far."""
+    """The audio of an utterance so far, or of what follows its settled part."""
 
     samples: Samples
-    window: int  # frames
+    window: int  # frames that are encoded
+    memory: int  # frames that are decoded
     language: str | None  # None: detect
     likely_language: str | None  # what earlier utterances were in
+    start: int = 0  # position of the first sample in the utterance
+
+    @property
+    def end(self) -> int:
+        """The position after the last sample, in the utterance."""
+        return self.start + len(self.samples)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,28 +40,39 @@ class Result:
     request: Request
     encoded: Encoded
     decoded: Decoded
-    is_final: bool
 
 
-def recognise_batch(model: Whisper, requests: Sequence[Request], *, final: bool) -> list[Result]:
-    """The results of requests that share a window; each is what it would be alone."""
+def recognise_batch(model: Whisper, requests: Sequence[Request]) -> list[Result]:
+    """The greedy results of requests; each is what it would be alone. Those with one length of memory share work."""
     encoded = [model.encode(request.samples, request.window) for request in requests]
     languages = [language_of(model, request, window) for request, window in zip(requests, encoded, strict=True)]
-    return _decoded(model, requests, encoded, languages, final=final)
+    decoded: dict[int, Decoded] = {}
+    for memory in {request.memory for request in requests}:
+        members = [n for n, request in enumerate(requests) if request.memory == memory]
+        texts = model.decode([encoded[n] for n in members], [languages[n] for n in members], memory)
+        decoded.update(zip(members, texts, strict=True))
+    return [Result(request, encoded[n], _without_loop(model, decoded[n])) for n, request in enumerate(requests)]
 
 
-def finalise_batch(model: Whisper, results: Sequence[Result]) -> list[Result]:
-    """What `recognise_batch` would have made of the requests as finals, without encoding them again."""
-    languages = [result.decoded.language for result in results]
-    return _decoded(model, [one.request for one in results], [one.encoded for one in results], languages, final=True)
+def finalised(model: Whisper, result: Result) -> Result:
+    """The result if it is sure, or else what a beam finds; what looks like a loop is heard in the longest window."""
+    if not _is_doubtful(result.decoded):
+        return result
+    encoded, language = result.encoded, result.decoded.language
+    [decoded] = model.decode([encoded], [language], result.request.memory, BEAM)
+    if (decoded.is_suspect or has_doubled(decoded.words)) and encoded.window < LONGEST:
+        encoded = model.encode(result.request.samples, LONGEST)
+        [decoded] = model.decode([encoded], [language], LONGEST, BEAM)
+    return replace(result, encoded=encoded, decoded=_without_loop(model, decoded))
 
 
-def _decoded(
-    model: Whisper, requests: Sequence[Request], encoded: Sequence[Encoded], languages: Sequence[str], *, final: bool
-) -> list[Result]:
-    texts = model.decode(encoded, languages, FINAL_BEAM if final else 1)
-    results = [Result(*parts, is_final=final) for parts in zip(requests, encoded, texts, strict=True)]
-    return [_mended(model, result) if result.decoded.is_suspect else result for result in results]
+def _is_doubtful(decoded: Decoded) -> bool:
+    return decoded.is_suspect or decoded.logprob < SURE_LOGPROB or has_doubled(decoded.words)
+
+
+def _without_loop(model: Whisper, decoded: Decoded) -> Decoded:
+    """What is suspect keeps its first words, up to the first repetition."""
+    return model.cut(decoded, n_before_repeats(decoded.words)) if decoded.is_suspect else decoded
 
 
 def language_of(model: Whisper, request: Request, encoded: Encoded) -> str:
@@ -66,25 +84,25 @@ def language_of(model: Whisper, request: Request, encoded: Encoded) -> str:
     return language if is_sure or request.likely_language is None else request.likely_language
 
 
-def _mended(model: Whisper, result: Result) -> Result:
-    """A final that came out as a loop, decoded again in the longest window.
-
-    What is a loop even then keeps its first words, up to the first repetition. What is not final is only cut.
-    """
-    if result.is_final and result.encoded.window < LONGEST:
-        encoded = model.encode(result.request.samples, LONGEST)
-        [decoded] = model.decode([encoded], [result.decoded.language], FINAL_BEAM)
-        result = replace(result, encoded=encoded, decoded=decoded)
-        if not decoded.is_suspect:
-            return result
-    return replace(result, decoded=model.cut(result.decoded, n_before_repeats(result.decoded.words)))
-
-
 def n_before_repeats(words: Sequence[str]) -> int:
     """How many leading words there are before a phrase comes three times in a row, its first time included."""
     for start in range(len(words)):
         for length in range(1, (len(words) - start) // 3 + 1):
-            phrase = words[start : start + length]
-            if phrase == words[start + length : start + 2 * length] == words[start + 2 * length : start + 3 * length]:
+            if _repeats(words, start, length) and _repeats(words, start + length, length):
                 return start + length
     return len(words)
+
+
+def has_doubled(words: Sequence[str]) -> bool:
+    """Whether a phrase of some length comes twice in a row: a loop, or somebody who says it twice."""
+    longest = len(words) // 2
+    return any(
+        _repeats(words, start, length)
+        for length in range(MIN_DOUBLED, longest + 1)
+        for start in range(len(words) - 2 * length + 1)
+    )
+
+
+def _repeats(words: Sequence[str], start: int, length: int) -> bool:
+    """Whether the phrase that begins at `start` comes again right behind itself."""
+    return words[start : start + length] == words[start + length : start + 2 * length]

@@ -13,9 +13,10 @@ import numpy as np
 from voxtral_streaming.audio.units import Samples, seconds
 from voxtral_streaming.engines.base import StreamOptions
 from voxtral_streaming.engines.whisper.agreement import LocalAgreement
+from voxtral_streaming.engines.whisper.passages import Passages
 from voxtral_streaming.engines.whisper.recognition import Request, Result
 from voxtral_streaming.engines.whisper.scheduler import Kind
-from voxtral_streaming.engines.whisper.windows import window_for
+from voxtral_streaming.engines.whisper.windows import memory_for, window_for
 from voxtral_streaming.transcript import Hypothesis, Word
 
 if TYPE_CHECKING:
@@ -26,36 +27,39 @@ ResultT = TypeVar("ResultT")
 
 @dataclass(slots=True, eq=False)
 class Recognition:
-    """A job: recognise what its stream holds when the job's turn comes, greedily or as a final."""
+    """A job: recognise what its stream holds when the job's turn comes."""
 
     kind: Kind
     stream: WhisperStream
-    is_final: bool = False
+    is_whole: bool = False  # hear everything, and not only what partials hear
     future: Future[Result] = field(default_factory=Future)
 
     @property
-    def window(self) -> int:
-        """Frames of the window that holds the audio."""
-        return self.stream.window()
+    def memory(self) -> int:
+        """Frames of the decoder's memory of the audio."""
+        start, end = self.stream.span(self.is_whole)
+        return memory_for(window_for(end - start))
+
+    def request(self, memory: int) -> Request:
+        """What to recognise now, beside others with that memory, in which all but a whole utterance are decoded."""
+        start, end = self.stream.span(self.is_whole)
+        window = window_for(end - start)
+        own = memory_for(window)
+        return self.stream.request(start, end, window, own if self.is_whole else max(own, memory))
 
 
 @dataclass(slots=True, eq=False)
 class Completion:
-    """A job: make a result final, unless it is, and find when its words were spoken, if that is wanted."""
+    """A job: make a result final, and find when its words were spoken, if that is wanted."""
 
     kind: Kind
     result: Result
     wants_words: bool
     future: Future[tuple[Result, list[Word]]] = field(default_factory=Future)
 
-    @property
-    def window(self) -> int:
-        """Frames of the window that was encoded."""
-        return self.result.encoded.window
-
 
 class WhisperStream:
-    """Implements `Stream`. Lives on the event loop; only `window` and `request` are called by engine threads."""
+    """Implements `Stream`. Lives on the event loop; only `span` and `request` are called by engine threads."""
 
     def __init__(self, engine: WhisperEngine, options: StreamOptions, at: int) -> None:
         self._engine = engine
@@ -68,7 +72,9 @@ class WhisperStream:
         self._is_closed = False
         self._agreement = LocalAgreement()
         self._hypothesis = Hypothesis()
-        self._whole: Recognition | None = None  # recognises all that was fed, until more is
+        self._passages = Passages()
+        self._draft: Recognition | None = None  # brings the text of all that was fed, until more is
+        self._whole: Recognition | None = None  # recognises all of it at once
         self._completion: Completion | None = None  # of the same
         self._partial: Recognition | None = None
 
@@ -98,9 +104,9 @@ class WhisperStream:
         if not self._n_samples:
             return self._hypothesis
         self._n_heard = self._n_samples
-        if self._whole is None:
-            kind = Kind.PARTIAL if self._engine.is_busy else Kind.FLUSH  # most lulls end before the utterance does
-            return self._agreed(await self._recognised(kind, is_final=False))
+        self._passages.pause(self._n_samples)
+        if self._draft is None and self._whole is None:
+            return self._agreed(await self._shared(self._drafted().future))
         return self._agreed((await self._completed(Kind.FLUSH))[0])
 
     async def finish(self) -> Hypothesis:
@@ -115,24 +121,32 @@ class WhisperStream:
         """Give up what still waits."""
         self._is_closed = True
         self._grown.set()
-        for job in (self._partial, self._whole, self._completion):
+        for job in (self._partial, self._draft, self._whole, self._completion):
             if job is not None:
                 job.future.cancel()
         self._engine.closed(self)
 
-    async def _recognised(self, kind: Kind, *, is_final: bool) -> Result:
-        """The result of all that was fed, asked for once."""
+    def _drafted(self) -> Recognition:
+        """Ask for the text of what partials have not settled: the whole, where nothing is settled."""
+        kind = Kind.PARTIAL if self._engine.is_busy else Kind.FLUSH  # most lulls end before the utterance does
+        self._draft = Recognition(kind, self, is_whole=not self._passages.start)
+        if self._draft.is_whole:
+            self._whole = self._draft
+        self._engine.submit(self._draft)
+        return self._draft
+
+    async def _recognised(self, kind: Kind) -> Result:
+        """The result of all that was fed, heard at once and asked for once."""
         if self._whole is None:
-            self._whole = Recognition(kind, self, is_final)
+            self._whole = Recognition(kind, self, is_whole=True)
             self._engine.submit(self._whole)
         self._whole.kind = min(self._whole.kind, kind)
-        self._whole.is_final |= is_final and not self._whole.future.running()
         return await self._shared(self._whole.future)
 
     async def _completed(self, kind: Kind) -> tuple[Result, list[Word]]:
         """The final result of all that was fed, asked for once."""
         if self._completion is None:
-            result = await self._recognised(kind, is_final=True)
+            result = await self._recognised(kind)
             if len(result.request.samples) < self._n_samples:
                 return result, []  # more was fed meanwhile: nothing to complete
             self._completion = Completion(kind, result, self._options.words)
@@ -159,22 +173,28 @@ class WhisperStream:
         return await asyncio.shield(asyncio.wrap_future(future))
 
     def _go_on(self) -> None:
-        """The utterance was not over: what was to recognise the whole of it is a partial now."""
-        for job in (self._whole, self._completion):
+        """The utterance was not over: what was to bring the whole of it is a partial now."""
+        for job in (self._draft, self._whole, self._completion):
             if job is not None:
                 job.kind = Kind.PARTIAL
-        self._whole = self._completion = None
+        self._draft = self._whole = self._completion = None
 
     def _agreed(self, result: Result) -> Hypothesis:
-        stable, tentative = self._agreement.update(result.decoded.words, len(result.request.samples))
-        self._hypothesis = Hypothesis("".join(stable).lstrip(), "".join(tentative), (), result.decoded.language)
+        request, decoded = result.request, result.decoded
+        words = (*(self._passages.words if request.start else ()), *decoded.words)
+        if not decoded.is_suspect:
+            self._passages.settle(words, request.end)
+        stable, tentative = self._agreement.update(words, request.end)
+        self._hypothesis = Hypothesis("".join(stable).lstrip(), "".join(tentative), (), decoded.language)
         return self._hypothesis
 
-    def window(self) -> int:
-        """Frames of the window that holds what was fed so far."""
-        return window_for(self._n_samples)
+    def span(self, is_whole: bool) -> tuple[int, int]:
+        """From where to where to hear now, in samples of the utterance."""
+        return (0, self._n_samples) if is_whole else self._passages.next(self._n_samples)
 
-    def request(self, window: int) -> Request:
-        """What to recognise now: everything fed so far."""
+    def request(self, start: int, end: int, window: int, memory: int) -> Request:
+        """To recognise that much of the utterance, in the language that was found before."""
         options = self._options
-        return Request(np.concatenate(self._blocks[:]), window, options.language, options.likely_language)
+        language = options.language or (self._hypothesis.language if start else None)
+        samples = np.concatenate(self._blocks[:])[start:end]
+        return Request(samples, window, memory, language, options.likely_language, start)
