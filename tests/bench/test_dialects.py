@@ -99,3 +99,38 @@ def test_vllm_session() -> None:
         Closed(),
         Failed("unknown_event: no such event"),
     ]
+
+
+def test_deepgram_results() -> None:
+    def result(text: str, start: float, **flags: bool) -> dict[str, Any]:
+        flags = {"is_final": False, "speech_final": False, **flags}
+        return {
+            "type": "Results",
+            "start": start,
+            "duration": 0.5,
+            "channel": {"alternatives": [{"transcript": text}]},
+            **flags,
+        }
+
+    dialect = DIALECTS["deepgram"](OPTIONS)
+    assert dialect.opening() == []
+    seen = _read(
+        dialect,
+        {"type": "SpeechStarted", "timestamp": 1.0},
+        result("", 1.0),
+        result("go", 1.0),
+        result("Go on", 1.0, is_final=True),
+        result("and on.", 1.5, is_final=True, speech_final=True),
+        result("", 2.0, is_final=True, speech_final=True),
+        {"type": "UtteranceEnd", "last_word_end": 2.0},
+        {"type": "Error", "variant": "idle_timeout", "description": "nothing came"},
+        {"type": "Metadata", "duration": 4.0},
+    )
+    assert seen == [
+        Shown("0", "", "go", 24_000),
+        Committed("0", "Go on", (16_000, 24_000)),
+        Stopped("1"),
+        Committed("1", "and on.", (24_000, 32_000)),
+        Failed("idle_timeout: nothing came"),
+        Closed(),
+    ]
