@@ -1,16 +1,17 @@
-# make install | serve | test | check | bench | docs | lock
+# make install | serve | test | check | bench | soak | docs | lock
 
 PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
 CONFIG ?= config.yaml
+SOAK_MINUTES ?= 180
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 INSTALLED_DEV := .venv/.installed-dev
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install serve test check bench docs lock
+.PHONY: install serve test check bench soak docs lock
 
 install: $(INSTALLED)
 
@@ -27,6 +28,11 @@ check: $(INSTALLED_DEV)
 
 bench: $(INSTALLED_DEV)
 	$(BIN)/python -m bench
+
+soak: $(INSTALLED_DEV)
+	$(BIN)/python -m scripts.remove_guards
+	$(BIN)/python -m bench.fuzz --minutes $$(( ($(SOAK_MINUTES) + 9) / 10 ))
+	$(BIN)/python -m bench.endurance --minutes $(SOAK_MINUTES)
 
 docs: $(INSTALLED_DEV)
 	$(BIN)/python scripts/configuration_docs.py
