@@ -1,12 +1,18 @@
-"""JSON from strangers: RFC 8259 and nothing beyond it, with one meaning or none."""
+"""JSON from strangers and for them: RFC 8259 and nothing beyond it, with one meaning or none."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from voxtral_streaming.server.errors import InvalidJson
+
+
+def dump_object(members: Mapping[str, Any]) -> str:
+    """Write one JSON object, without needless spaces. Raises `ValueError` for NaN and infinity."""
+    return json.dumps(members, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def parse_object(text: str) -> dict[str, Any]:

@@ -5,7 +5,6 @@ A message that is wrong is answered with an error, and the session goes on.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -32,7 +31,7 @@ from voxtral_streaming.server.dialects.actions import (
 from voxtral_streaming.server.dialects.closing import close_code
 from voxtral_streaming.server.dialects.deltas import RunningText
 from voxtral_streaming.server.dialects.families import check_model
-from voxtral_streaming.server.dialects.strict_json import parse_object
+from voxtral_streaming.server.dialects.strict_json import dump_object, parse_object
 from voxtral_streaming.server.errors import InvalidJson, ModelNotFound, problem
 from voxtral_streaming.server.fields import Fields, wrong_field
 from voxtral_streaming.server.limits import MAX_FRAME_BYTES, MAX_ID_CHARS
@@ -137,7 +136,7 @@ class VllmRealtime:
 
     def encode(self, notice: Notice) -> Sequence[Frame]:
         """The messages for a notice; none for what this protocol has no word for."""
-        return [_dump(message) for message in self._messages(notice)]
+        return [dump_object(message) for message in self._messages(notice)]
 
     def _messages(self, notice: Notice) -> list[dict[str, Any]]:
         match notice:
@@ -179,10 +178,6 @@ def _delta(text: str) -> list[dict[str, Any]]:
 
 def _code(error: VoxtralError) -> str:
     return next(CODES[kind] for kind in type(error).__mro__ if kind in CODES)
-
-
-def _dump(message: Mapping[str, Any]) -> str:
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
 
 
 def _read(text: str) -> Fields:

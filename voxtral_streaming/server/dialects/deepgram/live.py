@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from voxtral_streaming.audio.pcm import CODE, DTYPES
 from voxtral_streaming.audio.units import samples_from_seconds, seconds
@@ -40,7 +39,7 @@ from voxtral_streaming.server.dialects.deepgram.results import (
     model_uuid,
     request_id,
 )
-from voxtral_streaming.server.dialects.strict_json import parse_object
+from voxtral_streaming.server.dialects.strict_json import dump_object, parse_object
 from voxtral_streaming.server.errors import IdleTimeout, InvalidJson, MessageTooLarge, TooManySessions, problem
 from voxtral_streaming.server.limits import MAX_CONTROL_CHARS
 from voxtral_streaming.transcript import Cleared, Final, Heard, Partial, SpeechStarted, SpeechStopped, Word
@@ -113,7 +112,7 @@ class DeepgramLive:
             case "CloseStream":
                 return self._close()
             case "Configure":
-                return [Reply(_frame(self._configure_failure()))]
+                return [Reply(dump_object(self._configure_failure()))]
             case _:
                 raise ProtocolError("type: must be one of KeepAlive, Finalize, CloseStream, Configure", param="type")
 
@@ -142,13 +141,13 @@ class DeepgramLive:
             case Reply(frame):
                 return [frame]
             case Rejected(error):
-                return [_frame({"type": "Error", "variant": "SchemaError", "description": error.message})]
+                return [dump_object({"type": "Error", "variant": "SchemaError", "description": error.message})]
             case Opened() | Started() | Warned() | Cleared():
                 return ()
             case Heard() if self._held:
                 return ()  # it tells nothing of what follows the result
             case _:
-                return [_frame(message) for message in (*self._release(notice), *self._messages(notice))]
+                return [dump_object(message) for message in (*self._release(notice), *self._messages(notice))]
 
     def _release(self, notice: Notice) -> Sequence[Json]:
         """The result that waits, if one does, now that it is known whether a `Finalize` brought it."""
@@ -239,7 +238,3 @@ class DeepgramLive:
     def close_code(self, error: VoxtralError) -> int:
         """1011 where nothing came for too long, as Deepgram has it; else the native one."""
         return CLOSE_CODES.get(type(error)) or close_code(error)
-
-
-def _frame(message: dict[str, Any]) -> str:
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))

@@ -5,7 +5,6 @@ An error ends the session: their clients stop at the first one.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
@@ -36,7 +35,7 @@ from voxtral_streaming.server.dialects.closing import close_code
 from voxtral_streaming.server.dialects.mistral.events import Message, Telling
 from voxtral_streaming.server.dialects.mistral.options import Terms, check, prompt, refuse_lacking
 from voxtral_streaming.server.dialects.native import MIN_LIVE_RATE
-from voxtral_streaming.server.dialects.strict_json import parse_object
+from voxtral_streaming.server.dialects.strict_json import dump_object, parse_object
 from voxtral_streaming.server.errors import InvalidConfig, MessageTooLarge, problem
 from voxtral_streaming.server.fields import Fields, Language, wrong_field
 from voxtral_streaming.server.limits import MAX_CONTROL_CHARS, MAX_FRAME_BYTES
@@ -120,7 +119,7 @@ class MistralRealtime:
             raise ProtocolError("session: its fields cannot be changed after audio has started", param="session")
         self._asked = self._asked.model_copy(update=dict(_given(asked)))
         self._options()
-        return Reply(_dump({"type": "session.updated", "session": self._session()}))
+        return Reply(dump_object({"type": "session.updated", "session": self._session()}))
 
     def _in_session(self, action: Action) -> Sequence[Action]:
         """The action, after the start if it is the first."""
@@ -162,7 +161,7 @@ class MistralRealtime:
         """The messages for a notice; none for what this protocol has no word for."""
         if isinstance(notice, Reply):
             return [notice.frame]
-        return [_dump(message) for message in self._messages(notice)]
+        return [dump_object(message) for message in self._messages(notice)]
 
     def _messages(self, notice: Notice) -> list[Message]:
         match notice:
@@ -191,10 +190,6 @@ class MistralRealtime:
 
 def _given(fields: Fields) -> list[tuple[str, Any]]:
     return [(name, value) for name, value in fields if value is not None]
-
-
-def _dump(message: Mapping[str, Any]) -> str:
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
 
 
 def _read(text: str) -> Fields:
