@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +25,16 @@ if TYPE_CHECKING:
     from tests.server.conftest import AccountingEngine, Configure, Connect, Sound
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
 class Process:
     """A server in a process of its own."""
 
     def __init__(self, cost: float, **sections: Any) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         sections["server"] = {"port": port, **sections.get("server", {})}
         self.host = f"127.0.0.1:{port}"
         self._process = subprocess.Popen(
@@ -90,6 +95,21 @@ async def test_first_signal_lets_everyone_finish(
     assert "Traceback" not in log
 
 
+async def test_wyoming_is_served_where_it_is_configured(process: Start) -> None:
+    port = free_port()
+    server = process(server={"wyoming_port": port})
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b'{"type": "describe"}\n')
+    assert b'"abacus"' in await asyncio.wait_for(reader.readline(), 5)
+    server.send(signal.SIGTERM)
+    with suppress(ConnectionError):
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+    writer.close()
+    status, log = server.end()
+    assert status == 0
+    assert "Traceback" not in log
+
+
 async def test_recording_is_finished_too(process: Start, sound: Sound) -> None:
     server = process(cost=0.5)
     from_file = {"file": wav_of(sound.utterances(1.0))}
@@ -129,20 +149,20 @@ async def test_engine_that_hangs_does_not_hold_the_process(process: Start, conne
     assert server.end()[0] == 1
 
 
+@pytest.mark.parametrize("setting", ["port", "wyoming_port"])
 def test_taken_port_is_found_before_the_model_is_loaded(
-    configure: Configure, accounting: type[AccountingEngine]
+    configure: Configure, accounting: type[AccountingEngine], setting: str
 ) -> None:
     engine = accounting()
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        config = configure(server={"port": taken.getsockname()[1]})
+        config = configure(server={"port": free_port(), setting: taken.getsockname()[1]})
         with pytest.raises(OSError, match="in use"):
             serve(config, Transcriber(config, engine=engine))
     assert not engine.is_running
 
 
 def test_error_of_loading_comes_out_as_it_is(configure: Configure, accounting: type[AccountingEngine]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     config = configure(server={"port": port})
     with pytest.raises(WeightsError, match="truncated"):
         serve(config, Transcriber(config, engine=accounting(broken=WeightsError("model.bin is truncated"))))

@@ -77,6 +77,11 @@ class ServerConfig(Section):
     """How long a live session waits for a client that asked for it and lost its connection; 0: not at all."""
     drain_s: float = Field(default=30.0, gt=0, le=3600)
     """How long open sessions may take to finish when the server is told to stop."""
+    wyoming_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """TCP port for Wyoming, the protocol of Home Assistant; unset: not served."""
+    wyoming_host: Host = "127.0.0.1"
+    """Address to listen on for Wyoming, which knows neither keys nor TLS: anything but a loopback address needs
+    `insecure`, and is open to whoever reaches it."""
 
     @field_serializer("api_keys")
     def _mask(self, keys: tuple[SecretStr, ...]) -> list[str]:
@@ -86,6 +91,12 @@ class ServerConfig(Section):
     def _closed_unless_told(self) -> ServerConfig:
         if not (is_loopback(self.host) or self.api_keys or self.insecure):
             raise conflict("host", self.host, "beyond this machine needs `server.api_keys`, or `server.insecure: true`")
+        return self
+
+    @model_validator(mode="after")
+    def _wyoming_closed_unless_told(self) -> ServerConfig:
+        if self.wyoming_port is not None and not (is_loopback(self.wyoming_host) or self.insecure):
+            raise conflict("wyoming_host", self.wyoming_host, "beyond this machine needs `server.insecure: true`")
         return self
 
     @model_validator(mode="after")
@@ -208,7 +219,7 @@ class StreamingConfig(Section):
     """Silence after which an utterance is committed; at least `vad.min_silence_duration_ms`."""
     pause_ms: Milliseconds = 96
     """Silence after which the whole utterance is recognised at once, in case it is over."""
-    max_utterance_s: float = Field(default=26.0, ge=2.0, le=28.0)
+    max_utterance_s: float = Field(default=14.0, ge=2.0, le=28.0)
     """A longer utterance is cut at the clearest gap between words."""
     partial_interval_ms: Milliseconds = 300
     """New audio between two partials, at least; under load they become rarer."""

@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 
 import anyio
 import uvicorn
@@ -27,6 +27,7 @@ from voxtral_streaming.server.limits import (
 from voxtral_streaming.server.protocols import HttpProtocol, WebSocketProtocol
 from voxtral_streaming.server.service import Service
 from voxtral_streaming.server.tls import Certificate
+from voxtral_streaming.server.wyoming import listening
 from voxtral_streaming.transcriber import Transcriber
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -46,20 +47,26 @@ def serve(
     `server.drain_s`, end the process at once, with exit status 1.
     """
     certificate = open_certificate(config.server)
-    with bind(config.server) as listener:
-        asyncio.run(_serve(config, transcriber or Transcriber(config), listener, certificate, on_ready))
+    with ExitStack() as listeners:
+        listener = listeners.enter_context(bind(config.server.host, config.server.port))
+        wyoming = bind_wyoming(config.server)
+        if wyoming is not None:
+            listeners.enter_context(wyoming)
+        asyncio.run(_serve(config, transcriber or Transcriber(config), listener, wyoming, certificate, on_ready))
 
 
 async def _serve(
     config: Config,
     transcriber: Transcriber,
     listener: socket.socket,
+    wyoming: socket.socket | None,
     certificate: Certificate | None,
     on_ready: Callable[[], None] | None,
 ) -> None:
     app = create_app(config, transcriber)
     server = Server(app, config.server, certificate, on_ready)
-    async with lifespan(app):
+    door = nullcontext() if wyoming is None else listening(wyoming, app.state.service)
+    async with lifespan(app), door:
         with server.told_by_signals():
             await server.serve([listener])
         if not server.is_drained:
@@ -77,16 +84,25 @@ def open_certificate(config: ServerConfig) -> Certificate | None:
     return None
 
 
-def bind(config: ServerConfig) -> socket.socket:
-    """A socket bound to the configured address, not yet listening; raises OSError, which names the address."""
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+def bind_wyoming(config: ServerConfig) -> socket.socket | None:
+    """A socket for Wyoming where it is configured; warns where it is open to the network."""
+    if config.wyoming_port is None:
+        return None
+    if not is_loopback(config.wyoming_host):
+        logger.warning("Wyoming knows no keys: port %d is open to whoever reaches it", config.wyoming_port)
+    return bind(config.wyoming_host, config.wyoming_port)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket bound to an address, not yet listening; raises OSError, which names the address."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((config.host, config.port))
+        listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise OSError(error.errno, f"{config.host}:{config.port}: {error.strerror}") from error
+        raise OSError(error.errno, f"{host}:{port}: {error.strerror}") from error
     return listener
 
 
