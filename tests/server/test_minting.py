@@ -90,7 +90,8 @@ class TestAnswer:
             (OPENAI, {"expires_after": {"seconds": 10**9}}, "expires_after.seconds"),
             (OPENAI, {"expires_after": {"anchor": "never"}}, "expires_after.anchor"),
             (OPENAI, {"session": {"type": "realtime"}}, "session.type"),
-            (OPENAI, {"session": {"type": "transcription", "include": ["x" * 4000]}}, "session"),
+            (OPENAI, {"session": {"type": "transcription", "include": ["x"]}}, "session.include.0"),
+            (OPENAI, {"session": {"audio": {"input": {"transcription": {"prompt": "x" * 4000}}}}}, "session"),
         ],
     )
     def test_what_cannot_be_minted(self, locked: Running, path: str, body: Any, param: str) -> None:

@@ -263,6 +263,23 @@ async def test_a_browser_presents_its_key_as_a_subprotocol(launch: Any) -> None:
         await websockets.connect(url, subprotocols=["realtime", "openai-insecure-api-key.wrong"])  # type: ignore[list-item]
 
 
+async def test_a_session_begins_as_its_token_says(launch: Any) -> None:
+    running = launch(server={"api_keys": ["k" * 32]})
+    client = AsyncOpenAI(api_key="k" * 32, base_url=f"http://{running.host}/v1")
+    minted = await client.realtime.client_secrets.create(session=MANUAL)  # type: ignore[arg-type]
+    refused = {"type": "transcription", "audio": {"input": {"transcription": {"model": "gpt-5"}}}}
+    useless = await client.realtime.client_secrets.create(session=refused)  # type: ignore[arg-type]
+    await client.close()
+    url = f"ws://{running.host}/v1/realtime?intent=transcription"
+    async with websockets.connect(url, subprotocols=["realtime", minted.value]) as socket:  # type: ignore[list-item]
+        heard = json.loads(await socket.recv())["session"]["audio"]["input"]
+    assert heard["turn_detection"] is None
+    assert heard["format"] == {"type": "audio/pcm", "rate": 16_000}
+    with pytest.raises(websockets.InvalidStatus) as caught:
+        await websockets.connect(url, subprotocols=["realtime", useless.value])  # type: ignore[list-item]
+    assert b"model_not_found" in caught.value.response.body
+
+
 async def test_another_intent_is_refused_before_the_socket_opens(server: Any) -> None:
     with pytest.raises(websockets.InvalidStatus) as caught:
         await websockets.connect(f"ws://{server.host}/v1/realtime?intent=conversation")

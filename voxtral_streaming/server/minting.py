@@ -9,9 +9,10 @@ from time import time
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Request
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from voxtral_streaming.server.bodies import bounded
+from voxtral_streaming.server.dialects.openai.session import SessionFields
 from voxtral_streaming.server.dialects.strict_json import parse_object
 from voxtral_streaming.server.errors import InvalidJson, InvalidRequest
 from voxtral_streaming.server.fields import Fields, wrong_field
@@ -48,19 +49,11 @@ class ExpiresAfter(Fields):
     seconds: Seconds = TOKEN_TTL_S
 
 
-class TranscriptionSession(Fields):
-    """Options of a session as `session.update` has them; the sessions that the token opens begin with them."""
-
-    model_config = ConfigDict(strict=True, extra="allow")
-
-    type: Literal["transcription"] = "transcription"
-
-
 class ClientSecret(Fields):
-    """A token as OpenAI's clients ask for it."""
+    """A token as OpenAI's clients ask for it. The sessions that it opens begin with the options of `session`."""
 
     expires_after: ExpiresAfter = ExpiresAfter()
-    session: TranscriptionSession | None = None
+    session: SessionFields | None = None
 
 
 def _described(body: type[Fields], status: int) -> dict[str, Any]:
@@ -104,7 +97,7 @@ async def mint_session(request: Request) -> dict[str, Any]:
 async def mint_secret(request: Request) -> dict[str, Any]:
     """A token for one browser: `value` opens WebSockets until it expires, and nothing else."""
     asked = await _read(request, ClientSecret)
-    session = {} if asked.session is None else asked.session.model_dump()
+    session = {} if asked.session is None else asked.session.model_dump(exclude_unset=True)
     if len(json.dumps(session)) > MAX_TOKEN_SESSION_BYTES:
         raise InvalidRequest(f"session: at most {MAX_TOKEN_SESSION_BYTES} bytes of JSON", param="session")
     seconds = asked.expires_after.seconds

@@ -16,5 +16,6 @@ router = APIRouter()
 @router.websocket("/v1/realtime")
 async def transcribe(socket: WebSocket) -> None:
     """A live session. A `model` in the query is not looked at: which one answers, the session tells."""
-    speak = partial(realtime, query=socket.query_params, headers=socket.headers, created=int(time()))
+    asked = getattr(socket.state, "session", {})  # with the token that the client presented, if it did
+    speak = partial(realtime, query=socket.query_params, headers=socket.headers, asked=asked, created=int(time()))
     await live.serve(socket, socket.app.state.service, speak)

@@ -20,11 +20,21 @@ BETA_HEADER = "openai-beta"  # of clients that know the older shape of OpenAI's 
 INTENT = "transcription"
 
 
-def realtime(facts: SessionFacts, *, query: Mapping[str, str], headers: Mapping[str, str], created: int) -> Dialect:
-    """The dialect of a client that connects with these. Raises `UnsupportedOption` for another intent."""
+def realtime(
+    facts: SessionFacts,
+    *,
+    query: Mapping[str, str],
+    headers: Mapping[str, str],
+    asked: Mapping[str, Any],
+    created: int,
+) -> Dialect:
+    """The dialect of a client that connects with these, and with a token that `asked` for options of the session.
+
+    Raises `UnsupportedOption` for another intent, and what `OpenAIRealtime` raises.
+    """
     if query.get("intent", INTENT) != INTENT:
         raise UnsupportedOption(f"intent: only {INTENT} is served here", param="intent")
-    openai = OpenAIRealtime(facts, created, is_flat=BETA_HEADER in headers)
+    openai = OpenAIRealtime(facts, created, is_flat=BETA_HEADER in headers, asked=asked)
     return openai if "intent" in query else UntoldRealtime(openai, lambda: VllmRealtime(facts))
 
 

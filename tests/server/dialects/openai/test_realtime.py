@@ -394,7 +394,7 @@ class TestEncode:
 
 class TestBothProtocols:
     def open(self, **query: str) -> UntoldRealtime | OpenAIRealtime:
-        dialect = realtime(facts(), query=query, headers={}, created=7)
+        dialect = realtime(facts(), query=query, headers={}, asked={}, created=7)
         assert isinstance(dialect, UntoldRealtime | OpenAIRealtime)
         return dialect
 

@@ -8,7 +8,7 @@ is wrong is answered with an `error` that bears its `event_id`, and the session 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from voxtral_streaming.audio.encoded import decode_base64
@@ -42,13 +42,21 @@ class OpenAIRealtime:
 
     subprotocols: ClassVar[tuple[str, ...]] = ("realtime",)
 
-    def __init__(self, facts: SessionFacts, created: int, *, is_flat: bool = False) -> None:
-        """`created`: now, in seconds since 1970. `is_flat`: the client knows the older shape."""
+    def __init__(
+        self, facts: SessionFacts, created: int, *, is_flat: bool = False, asked: Mapping[str, Any] | None = None
+    ) -> None:
+        """`created`: now, in seconds since 1970. `is_flat`: the client knows the older shape.
+
+        `asked`: what the session begins with, as `SessionFields` have it. Raises `ModelNotFound` and
+        `UnsupportedOption` where that cannot be had.
+        """
         self._facts = facts
         self._session_id = f"sess-{facts.id}"
         self._created = created
-        self._asked: dict[str, Any] = {}
-        self._session = in_force(SessionFields(), facts)
+        self._asked = dict(asked or {})
+        self._session = in_force(SessionFields.model_validate(self._asked), facts)
+        if asked:
+            self._session.check(facts.capabilities)
         self._conversation = Conversation(facts.id, self._session)
         self._conversation.is_flat = is_flat
         self._is_started = False
