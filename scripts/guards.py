@@ -481,4 +481,43 @@ SECRETS = (
     ),
 )
 
-GUARDS = (*DOORS, *BOUNDS, *SOURCES, *DECODERS, *SECRETS)
+WYOMING_TESTS = "tests/server/test_wyoming.py"
+WYOMING = (
+    _guard(
+        "a door without keys is not open to the network unasked",
+        "voxtral_streaming/config/sections.py",
+        "not (is_loopback(self.wyoming_host) or self.insecure)",
+        "False",
+        f"{WYOMING_TESTS}::TestConfiguration::test_beyond_this_machine_only_where_that_is_said",
+    ),
+    _guard(
+        "the line of an event of Wyoming",
+        f"{SERVER}/dialects/wyoming/events.py",
+        "if len(line) > MAX_CONTROL_CHARS:",
+        "if False:",
+        "tests/server/dialects/wyoming/test_events.py::test_what_is_refused_is_small_and_the_last",
+    ),
+    _guard(
+        "the payload of an event of Wyoming",
+        f"{SERVER}/dialects/wyoming/events.py",
+        "if (header.payload_length or 0) > MAX_FRAME_BYTES:",
+        "if False:",
+        f"{WYOMING_TESTS}::TestBounds::test_what_is_no_event",
+    ),
+    _guard(
+        "connections that only ask Wyoming questions",
+        f"{SERVER}/wyoming.py",
+        "if self._n_visitors >= MAX_VISITORS:",
+        "if False:",
+        f"{WYOMING_TESTS}::TestBounds::test_those_who_only_ask_are_counted",
+    ),
+    _guard(
+        "connections that say nothing to Wyoming",
+        f"{SERVER}/wyoming.py",
+        "with anyio.fail_after(self._service.config.server.idle_timeout_s):",
+        "with anyio.fail_after(None):",
+        f"{WYOMING_TESTS}::TestBounds::test_who_says_nothing_is_let_go",
+    ),
+)
+
+GUARDS = (*DOORS, *BOUNDS, *SOURCES, *DECODERS, *SECRETS, *WYOMING)
