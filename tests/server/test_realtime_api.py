@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import numpy as np
@@ -216,6 +216,29 @@ def test_the_synchronous_client(server: Any, sound: Any) -> None:
     assert types[:2] == ["session.created", "session.updated"]
     assert "input_audio_buffer.committed" in types
     client.close()
+
+
+async def test_a_client_that_finds_no_place_comes_back_by_itself(launch: Any) -> None:
+    running = launch(server={"max_sessions": 1})
+    tries: list[int] = []
+    events: list[str] = []
+    async with (
+        AsyncOpenAI(api_key="a key", base_url=f"http://{running.host}/v1") as client,
+        AsyncExitStack() as first,
+    ):
+        await first.enter_async_context(talking(running))
+        async with client.realtime.connect(
+            extra_query={"intent": "transcription"},
+            on_reconnecting=lambda event: tries.append(event.close_code),
+            initial_delay=0.1,
+        ) as connection:
+            async for event in connection:
+                events.append(event.type)
+                if event.type == "session.created":
+                    break
+                await first.aclose()
+    assert events == ["error", "session.created"]
+    assert set(tries) == {1013}
 
 
 def until_completed(connection: Any) -> Iterator[str]:

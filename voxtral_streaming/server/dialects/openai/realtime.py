@@ -31,9 +31,11 @@ from voxtral_streaming.server.dialects.openai.items import Event
 from voxtral_streaming.server.dialects.openai.messages import Append, ClearBuffer, Commit, FlatUpdate, Update, read
 from voxtral_streaming.server.dialects.openai.session import SessionFields, in_force, merged
 from voxtral_streaming.server.dialects.strict_json import parse_object
+from voxtral_streaming.server.errors import TooManySessions
 from voxtral_streaming.server.limits import MAX_FRAME_BYTES, MAX_ID_CHARS
 
 LEAST_COMMIT_S = 0.1  # of audio; OpenAI refuses less
+TRY_AGAIN_LATER = 1013
 CLEARED: Event = {"type": "input_audio_buffer.cleared"}
 
 
@@ -158,8 +160,8 @@ class OpenAIRealtime:
         return json.dumps({"event_id": event_id, **event}, ensure_ascii=False, separators=(",", ":"))
 
     def close_code(self, error: VoxtralError) -> int:
-        """As in the native protocol."""
-        return closing.close_code(error)
+        """As in the native protocol, except for one session too many: OpenAI's clients try again after 1013 only."""
+        return TRY_AGAIN_LATER if isinstance(error, TooManySessions) else closing.close_code(error)
 
 
 def _event_id(message: dict[str, Any]) -> str | None:
