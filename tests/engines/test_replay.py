@@ -152,7 +152,7 @@ async def test_the_deadly_one_is_found_among_the_innocent() -> None:
     answers = await asyncio.gather(*(stream.finish() for stream in streams), return_exceptions=True)
     assert isinstance(answers.pop(7), PoisonAudio)
     assert [answer.text for answer in answers if isinstance(answer, Hypothesis)] == [c * 2 for c in "012345689"]
-    assert fragile.n_restarts == 3
+    assert fragile.n_restarts in (3, 4)
 
 
 async def test_of_two_deadly_ones_both_are_found() -> None:

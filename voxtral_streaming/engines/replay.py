@@ -5,8 +5,8 @@ engine when the last one has ended: no sample is lost, none is heard twice, and 
 samples it is what it would have been. What was shown as stable stays.
 
 An utterance may be what ends the engine. Those that were in it twice without the whole of their text being told
-in between are suspects: each is tried alone before all others go on. The one with which the engine ends again is
-given up with `PoisonAudio`, and nobody else is. `MAX_ENDS` bounds it all.
+in between are suspects: each is tried alone before all others go on. The one with which the engine ends again, and
+that nothing else was in before, is given up with `PoisonAudio`, and nobody else is. `MAX_ENDS` bounds it all.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ class ReplayEngine:
         self.trouble: EngineUnavailable | None = None
         self._trials: asyncio.Task[None] | None = None
         self._on_trial: ReplayStream | None = None
+        self._n_acquitted = 0  # by the engine as it is since it was last started
         inner.testify(self)
 
     @property
@@ -125,7 +126,7 @@ class ReplayEngine:
             inside, self._on_trial = [self._on_trial], None
         for stream in inside:
             stream.count_end()
-        is_found = len(inside) == 1 and inside[0].is_suspect
+        is_found = len(inside) == 1 and inside[0].is_suspect and not self._n_acquitted
         if is_found:
             logger.error("an utterance ends the engine again and again; it is given up")
             inside[0].fail(PoisonAudio("the engine ended at this utterance again and again"))
@@ -134,6 +135,7 @@ class ReplayEngine:
     def back(self) -> None:
         """Let the streams in again: all at once, but for suspects."""
         self.trouble = None
+        self._n_acquitted = 0
         suspects = [stream for stream in self._streams if stream.is_suspect]
         if suspects:
             self._trials = asyncio.create_task(self._try(suspects))
@@ -147,10 +149,12 @@ class ReplayEngine:
             stream.fail(error)
 
     async def _try(self, suspects: list[ReplayStream]) -> None:
-        for stream in suspects:
+        for stream in sorted(suspects, key=lambda stream: -stream.n_ends):  # who was tried when it ended goes first
             self._on_trial = stream
             await stream.try_alone(self.inner)
+            self._n_acquitted += 1
         self._on_trial = None
+        self._n_acquitted = 0
         self._let_in()
 
     def _let_in(self) -> None:
@@ -173,13 +177,13 @@ class ReplayStream:
         self._is_closed = False
         self._is_finishing = False
         self._stable = ""  # shown before the engine was lost
-        self._n_ends = 0  # of the engine with this stream inside, since the last whole text
+        self.n_ends = 0  # of the engine with this stream inside, since the last whole text
         self._n_all_ends = 0
 
     @property
     def is_suspect(self) -> bool:
         """Whether it may be what ends the engine."""
-        return self._n_ends >= SUSPECT
+        return self.n_ends >= SUSPECT
 
     def feed(self, samples: Samples) -> None:
         """Keep samples, and pass them on."""
@@ -232,7 +236,7 @@ class ReplayStream:
 
     def count_end(self) -> None:
         """The engine ended with this stream inside."""
-        self._n_ends += 1
+        self.n_ends += 1
         self._n_all_ends += 1
         if self._n_all_ends >= MAX_ENDS:
             self.fail(EngineFailed(f"the engine ended {MAX_ENDS} times during this utterance"))
@@ -246,7 +250,7 @@ class ReplayStream:
             logger.warning("a suspect utterance failed: %s", error)  # whoever asks for it hears it
         finally:
             stream.close()
-        self._n_ends = 0
+        self.n_ends = 0
 
     def _opened(self, engine: Engine) -> Stream:
         stream = engine.open(self._options, self._at)
@@ -271,7 +275,7 @@ class ReplayStream:
                     self.leave()
                 continue
             if question != "partial":
-                self._n_ends = 0
+                self.n_ends = 0
             return answer
 
     def _continued(self, hypothesis: Hypothesis) -> Hypothesis:

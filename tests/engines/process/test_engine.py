@@ -144,6 +144,17 @@ class TestFaults:
         assert engine.n_restarts >= 1
         assert (tmp_path / "scars").read_bytes() == b"."
 
+    async def test_they_survive_an_engine_that_ends_again_and_again_under_their_load(
+        self, isolate: Isolate, speaks: Speak, truth: Speak, spoken: Spoken, tmp_path: Path
+    ) -> None:
+        """Each utterance alone does the engine no harm, so nobody is blamed."""
+        scars = tmp_path / "scars"
+        engine = (await isolate(fault="crash", after=60_000, times=4, scars=str(scars))).engine
+        samples = [spoken(24_000, seed) for seed in range(8)]
+        finals = await asyncio.gather(*(speaks(engine, one) for one in samples))
+        assert finals == [await truth(one) for one in samples]
+        assert engine.n_restarts == len(scars.read_bytes()) == 4
+
     async def test_an_engine_may_end_while_nobody_speaks(
         self, isolate: Isolate, speaks: Speak, truth: Speak, spoken: Spoken
     ) -> None:
@@ -206,7 +217,7 @@ class TestPoison:
         )
         assert isinstance(refused, PoisonAudio)
         assert finals == [await truth(one) for one in samples]
-        assert engine.n_restarts == 3  # it was noticed, it was suspected, it was found out
+        assert engine.n_restarts in (3, 4)  # noticed, suspected, tried with others before it in that process, found out
 
     async def test_alone_it_is_found_out_at_the_second_time(
         self, isolate: Isolate, speaks: Speak, truth: Speak, spoken: Spoken

@@ -75,7 +75,7 @@ async def test_samples_keep_every_bit() -> None:
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_numbers_keep_every_bit(number: float) -> None:
     message = Answered(Hypothesis("a", words=(Word("a", number, number, number),)))
     data = encode(1, message)
