@@ -16,6 +16,7 @@ from fastapi import FastAPI
 
 from voxtral_streaming.config import Config, ServerConfig, is_loopback
 from voxtral_streaming.errors import ConfigError
+from voxtral_streaming.server.accepting import AcceptErrors
 from voxtral_streaming.server.app import create_app, lifespan
 from voxtral_streaming.server.limits import (
     HEADER_TIMEOUT_S,
@@ -144,8 +145,10 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen on the sockets; uvicorn itself would let a TLS handshake take a minute."""
         tls = None if self._certificate is None else self._certificate.context
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(AcceptErrors())
         self.servers = [
-            await asyncio.get_running_loop().create_server(
+            await loop.create_server(
                 self._protocol,
                 sock=listener,
                 ssl=tls,
