@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from voxtral_streaming.cli.memory import share_one_heap
 from voxtral_streaming.config import Config, ServerConfig
 from voxtral_streaming.engines import explain
 from voxtral_streaming.engines.isolated import open_isolated
 from voxtral_streaming.logs import set_up_logging
+from voxtral_streaming.memory import share_one_heap
 from voxtral_streaming.server.run import serve
 from voxtral_streaming.transcriber import Transcriber
 

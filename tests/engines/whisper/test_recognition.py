@@ -118,7 +118,7 @@ def test_a_loop_is_decoded_again_in_the_longest_window(model: Whisper, monkeypat
     monkeypatch.setattr(model, "decode", suspicious)
     tone = (0.1 * np.sin(np.arange(SAMPLE_RATE) * 0.05)).astype(np.float32)
     final(model, request(tone))
-    assert asked == [(400, 1000, 1), (400, 1000, 5), (LONGEST, LONGEST, 5)]
+    assert asked == [(400, 1000, 1), (400, 400, 5), (LONGEST, LONGEST, 5)]
 
 
 def test_a_phrase_three_times_in_a_row_is_kept_once() -> None:

@@ -20,6 +20,7 @@ from voxtral_streaming.engines.whisper.stream import Completion, Recognition, Wh
 from voxtral_streaming.engines.whisper.weights import read_model
 from voxtral_streaming.engines.whisper.windows import HOP, LONGEST, SILENCE
 from voxtral_streaming.errors import EngineFailed, UnsupportedOption
+from voxtral_streaming.memory import give_back
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ class WhisperEngine:
         tenth of a second behind each spectrogram, on the core of another engine thread.
         """
         self._model = await asyncio.to_thread(self._load, self._config)
+        give_back()
         self._blas = threadpool_limits(1, user_api="blas")
         self._is_closed = False
         for n in range(self._config.workers):

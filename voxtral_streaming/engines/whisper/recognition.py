@@ -59,7 +59,7 @@ def finalised(model: Whisper, result: Result) -> Result:
     if not _is_doubtful(result.decoded):
         return result
     encoded, language = result.encoded, result.decoded.language
-    [decoded] = model.decode([encoded], [language], result.request.memory, BEAM)
+    [decoded] = model.decode([encoded], [language], encoded.window, BEAM)
     if (decoded.is_suspect or has_doubled(decoded.words)) and encoded.window < LONGEST:
         encoded = model.encode(result.request.samples, LONGEST)
         [decoded] = model.decode([encoded], [language], LONGEST, BEAM)
