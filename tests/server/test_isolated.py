@@ -146,6 +146,9 @@ async def test_an_engine_that_stays_away_is_said_to(
         assert await client.hear_out() == 4503
         assert client.error["code"] == "engine_unavailable"
         assert client.error["retry_after_s"] > 0
+        async with connect(server) as late:
+            assert await late.hear_out() == 4503
+        assert [message["type"] for message in late.messages] == ["error"]
         not_ready = await http.get("/health/ready")
         assert not_ready.status_code == 503
         assert int(not_ready.headers["Retry-After"]) > 0

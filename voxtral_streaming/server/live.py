@@ -24,7 +24,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from voxtral_streaming import recognise, transcript
 from voxtral_streaming.audio.units import Samples
-from voxtral_streaming.errors import EngineError, VoxtralError
+from voxtral_streaming.errors import EngineError, EngineUnavailable, VoxtralError
 from voxtral_streaming.server.connection import Connection
 from voxtral_streaming.server.dialects.actions import (
     Acked,
@@ -85,11 +85,12 @@ async def host(connection: Connection, service: Service, facts: SessionFacts, di
     """Admit a client that came over a connection, and serve it as long as that lasts; or say why not."""
     session = LiveSession(service, facts, dialect)
     try:
+        service.check_engine()
         with ExitStack() as stay:
             stay.enter_context(service.sessions.admit(session.stop))
             service.metrics.sessions.inc()
             service.begin(session.run(), stay.pop_all())
-    except Refused as refusal:
+    except (Refused, EngineUnavailable) as refusal:
         await refuse(connection, service, dialect, refusal)
     else:
         await session.carry(connection)
