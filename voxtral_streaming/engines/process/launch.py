@@ -27,7 +27,7 @@ def launch() -> tuple[subprocess.Popen[bytes], socket.socket]:
             [sys.executable, "-I", "-S", "-c", BOOT, str(os.getpid()), *path],
             stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
-            env={"MALLOC_ARENA_MAX": "1", **environment},  # one heap for all threads: see cli/memory.py
+            env=environment,
             start_new_session=True,  # no Ctrl-C of the terminal, and one group to kill
         )
     return child, ours

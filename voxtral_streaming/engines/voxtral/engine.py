@@ -10,7 +10,7 @@ from concurrent.futures import Future
 import torch
 
 from voxtral_streaming.audio.units import Samples
-from voxtral_streaming.config import ModelConfig, StreamingConfig
+from voxtral_streaming.config import ModelConfig, StreamingConfig, memory_bytes
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
 from voxtral_streaming.engines.voxtral.checkpoint import load_model
 from voxtral_streaming.engines.voxtral.device import choose_device, free_bytes
@@ -18,7 +18,7 @@ from voxtral_streaming.engines.voxtral.facts import MS_PER_TOKEN
 from voxtral_streaming.engines.voxtral.files import Checkpoint, locate, open_checkpoint
 from voxtral_streaming.engines.voxtral.kernels import accelerate
 from voxtral_streaming.engines.voxtral.linears import pack, quantize
-from voxtral_streaming.engines.voxtral.plan import memory_bytes, plan, weight_bytes
+from voxtral_streaming.engines.voxtral.plan import plan, weight_bytes
 from voxtral_streaming.engines.voxtral.stepper import Sizes, Stepper
 from voxtral_streaming.engines.voxtral.tekken import DELAYS_MS, delay_tokens
 from voxtral_streaming.engines.voxtral.transcription import Kind, Request

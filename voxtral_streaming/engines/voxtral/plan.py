@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 
-from voxtral_streaming.config import memory_bytes as memory_bytes
 from voxtral_streaming.engines.voxtral.facts import ENCODER_FRAMES_PER_TOKEN, MS_PER_TOKEN, ModelFacts
 from voxtral_streaming.engines.voxtral.layout import parameters
 from voxtral_streaming.engines.voxtral.ring import ring_bytes
