@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from voxtral_streaming.config import memory_bytes
 from voxtral_streaming.engines.voxtral.facts import ModelFacts, StackFacts
 from voxtral_streaming.engines.voxtral.files import Checkpoint
-from voxtral_streaming.engines.voxtral.plan import MAX_ROWS, memory_bytes, plan, row_bytes, tokens_of, weight_bytes
+from voxtral_streaming.engines.voxtral.plan import MAX_ROWS, plan, row_bytes, tokens_of, weight_bytes
 from voxtral_streaming.engines.voxtral.stepper import Sizes
 from voxtral_streaming.errors import EngineUnavailable
 
