@@ -23,7 +23,19 @@ from numpy.typing import NDArray
 from websockets.asyncio.server import ServerConnection, serve
 
 from voxtral_streaming.audio.pcm import PcmDecoder
-from voxtral_streaming.client import FRAME_BYTES, Closed, Opened, Session, SessionError, Warned, connect, decode, encode
+from voxtral_streaming.client import (
+    FRAME_BYTES,
+    Acked,
+    Closed,
+    Opened,
+    Session,
+    SessionError,
+    Started,
+    Warned,
+    connect,
+    decode,
+    encode,
+)
 from voxtral_streaming.config import load_config
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
 from voxtral_streaming.errors import ProtocolError, UnsupportedMedia
@@ -31,6 +43,7 @@ from voxtral_streaming.server.app import create_app, lifespan
 from voxtral_streaming.server.dialects import actions
 from voxtral_streaming.server.dialects.native import Native
 from voxtral_streaming.server.errors import TooManySessions
+from voxtral_streaming.server.limits import RETRY_AFTER_S
 from voxtral_streaming.server.run import Server
 from voxtral_streaming.transcriber import Transcriber
 from voxtral_streaming.transcript import Event, Final, Flushed, Partial, SpeechStarted, SpeechStopped, Word
@@ -56,7 +69,7 @@ class Running:
         self.url = f"ws://127.0.0.1:{self._listener.getsockname()[1]}/ws"
         self._app = create_app(config, Transcriber(config))
         self._is_ready = threading.Event()
-        self._server = Server(self._app, config.server, self._is_ready.set)
+        self._server = Server(self._app, config.server, on_ready=self._is_ready.set)
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
         self._thread.start()
         assert self._is_ready.wait(PATIENCE_S)
@@ -372,7 +385,9 @@ class TestDecode:
         opened = decode(said(actions.Opened()))
         assert isinstance(opened, Opened)
         assert (opened.id, opened.engine.languages, opened.engine.delay_ms) == ("1f", ("en", "fr"), (80, 480))
-        assert decode(said(actions.Started(actions.Start(options, actions.AudioFormat())))) == options
+        started = decode(said(actions.Started(actions.Start(options, actions.AudioFormat()))))
+        assert started == Started(language="fr", prompt="Ada", delay_ms=80, partials=False, words=False)
+        assert decode(said(actions.Acked(9, 1))) == Acked(9, 1)
         assert decode(said(actions.Flushed("7"))) == Flushed()
         assert decode(said(actions.Warned("stopping", "…"))) == Warned("stopping", "…")
         assert decode(said(actions.Closed(9, 7, 2, 1, 3))) == Closed(9, 7, 2, 1, 3)
@@ -382,7 +397,7 @@ class TestDecode:
             decode(said(actions.Failed(TooManySessions("come back later"))))
         error = caught.value
         assert (error.code, error.message, error.param) == ("too_many_sessions", "come back later", None)
-        assert error.retry_after_s == TooManySessions.retry_after_s
+        assert error.retry_after_s == RETRY_AFTER_S
 
     @pytest.mark.parametrize(
         "frame",

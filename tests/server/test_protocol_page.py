@@ -61,4 +61,4 @@ def all_errors() -> list[type[VoxtralError]]:
     found = [VoxtralError]
     for error in found:
         found += error.__subclasses__()
-    return [error for error in found if error.__module__ != "voxtral_streaming.client"]
+    return [error for error in found if not error.__module__.startswith("voxtral_streaming.client")]

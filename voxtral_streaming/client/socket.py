@@ -1,0 +1,63 @@
+"""One WebSocket to a server, and what its refusals mean."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TypeVar
+
+import anyio
+from pydantic import ValidationError
+from websockets.asyncio import client as websocket
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+
+from voxtral_streaming.client.messages import FAILED, Acked, Opened, SessionError, Started, decode_numbered
+from voxtral_streaming.errors import ProtocolError
+
+OPEN_TIMEOUT_S = 10.0
+FINAL_CLOSES = frozenset({1000, 1001, 4404, 4409})  # closing frames after which there is no way back
+
+MessageT = TypeVar("MessageT", Opened, Started, Acked)
+
+
+async def open_socket(url: str, api_key: str | None) -> websocket.ClientConnection:
+    """A WebSocket whose server need not answer pings: one that has enough to do reads none, and no audio either."""
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else None
+    try:
+        return await websocket.connect(
+            url, additional_headers=headers, compression=None, open_timeout=OPEN_TIMEOUT_S, ping_timeout=None
+        )
+    except InvalidStatus as refusal:
+        raise _refused(refusal) from refusal
+    except (InvalidHandshake, InvalidURI) as error:
+        raise SessionError("handshake_failed", str(error)) from error
+
+
+def _refused(refusal: InvalidStatus) -> SessionError:
+    """The error in an answer over HTTP."""
+    try:
+        return SessionError(**asdict(FAILED.validate_json(refusal.response.body or b"").error))
+    except ValidationError:
+        return SessionError("handshake_failed", str(refusal))
+
+
+async def expect(socket: websocket.ClientConnection, kind: type[MessageT]) -> tuple[int, MessageT]:
+    """The next message and its number; it is of that kind. Raises `SessionError`, `ProtocolError`, TimeoutError."""
+    try:
+        with anyio.fail_after(OPEN_TIMEOUT_S):
+            number, message = decode_numbered(await socket.recv())
+    except ConnectionClosed as end:
+        raise lost(end) from end
+    if not isinstance(message, kind):
+        raise ProtocolError(f"the server said {message}, where {kind.__name__} was due")
+    return number, message
+
+
+def lost(end: ConnectionClosed) -> SessionError:
+    """The reason of a close is the code of the error, if the server had time to say one."""
+    reason = end.rcvd.reason if end.rcvd else ""
+    return SessionError(reason or "connection_lost", f"the session has ended: {end}")
+
+
+def is_final(end: ConnectionClosed) -> bool:
+    """Whether the server has closed the connection because the session is over or somebody else's."""
+    return end.rcvd is not None and end.rcvd.code in FINAL_CLOSES
