@@ -25,7 +25,7 @@ def test_sizes_are_read(size: str, n_bytes: float) -> None:
     assert memory_bytes(size) == n_bytes
 
 
-def sizes(checkpoint: Checkpoint, limit: str, *, int8: bool = False, longest_s: float = 14.0) -> Sizes:
+def sizes(checkpoint: Checkpoint, limit: str, *, int8: bool = False, longest_s: float = 26.0) -> Sizes:
     weights = weight_bytes(FULL, 2, int8=int8)
     tekken = checkpoint.tekken
     limit_bytes = memory_bytes(limit)
@@ -43,9 +43,12 @@ def test_a_card_of_eighty_gigabytes_serves_sixty_four_whole_windows(checkpoint: 
 
 
 def test_a_smaller_card_shortens_the_window_before_it_refuses_streams(checkpoint: Checkpoint) -> None:
+    n_rows, window = sizes(checkpoint, "46GiB")
+    assert n_rows == MAX_ROWS
+    assert tokens_of(checkpoint.tekken, 26.0) < window < 8192
     n_rows, window = sizes(checkpoint, "16GB")
     assert n_rows >= 16
-    assert 14 / 0.08 < window < 8192
+    assert window == tokens_of(checkpoint.tekken, 26.0)
 
 
 def test_the_window_is_never_shorter_than_an_utterance(checkpoint: Checkpoint) -> None:

@@ -1,4 +1,4 @@
-"""Behind the detector a row is taken by speech alone."""
+"""Behind the detector a row is taken by speech alone, unless a session detects no turns."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ import pytest
 
 from voxtral_streaming.audio.units import SAMPLE_RATE, Samples
 from voxtral_streaming.config import Config
+from voxtral_streaming.engines.base import StreamOptions
 from voxtral_streaming.engines.voxtral.engine import VoxtralRealtimeEngine
 from voxtral_streaming.engines.voxtral.facts import SAMPLES_PER_TOKEN
+from voxtral_streaming.recognise import Flush, recognise
 from voxtral_streaming.transcriber import Transcriber
 from voxtral_streaming.transcript import Final
+from voxtral_streaming.vad import open_endpointer
 
 
 @pytest.fixture
@@ -26,6 +29,7 @@ def config(tiny: Path) -> Config:
             "model": {"name": str(tiny), "device": "cpu", "torch_dtype": "float32"},
             "audio": {"sample_rate": SAMPLE_RATE},
             "vad": {"threshold": 0.01, "detector": "energy"},
+            "streaming": {"max_utterance_s": 28},
         }
     )
 
@@ -64,3 +68,21 @@ async def test_silence_spends_no_step(
     assert before == 0
     assert after == counted[0] > len(clip) // SAMPLES_PER_TOKEN
     assert worker.seated == []
+
+
+async def test_without_turn_detection_a_stream_hears_the_pauses_too(config: Config, clip: Samples, words: str) -> None:
+    """Two seconds of silence between two clips: one utterance, one stream, a step for every 80 ms."""
+    engine, pause = VoxtralRealtimeEngine(config.model, config.streaming), np.zeros(2 * SAMPLE_RATE, np.float32)
+
+    async def audio() -> AsyncIterator[Samples | Flush]:
+        yield np.concatenate((clip, pause, clip[: 4 * SAMPLE_RATE]))
+        yield Flush()
+
+    endpointer = open_endpointer(config.vad, config.streaming, 28.0, detect_turns=False)
+    await engine.start()
+    heard = recognise(audio(), endpointer, engine, StreamOptions(), max_backlog=60 * SAMPLE_RATE)
+    finals = [event async for event in heard if isinstance(event, Final)]
+    await engine.close()
+    (final,) = finals
+    assert final.text.startswith(f"{words} hello world")
+    assert final.words[10].start - final.words[9].end > 2.0

@@ -13,7 +13,6 @@ from voxtral_streaming.engines.voxtral.tekken import DELAYS_MS, Tekken, delay_to
 from voxtral_streaming.errors import EngineUnavailable
 
 MAX_ROWS = 64  # streams of one step
-WISHED_ROWS = 16  # below so many a shorter window is worth more streams
 LIBRARY_BYTES = 2**30  # of a GPU, for kernels, library workspaces and fragmentation
 PRODUCT = re.compile(r".*\.layers\.\d+\.(attention|ffn)\.|projector\.")  # parameters that 8 bits are for
 
@@ -41,12 +40,12 @@ def plan(
 ) -> Sizes:
     """Rows and decoder window for a memory limit.
 
-    The window is the model's, or halved as often as it takes for `WISHED_ROWS` streams to fit, but never shorter than
-    an utterance of `longest_s` seconds needs. Raises `EngineUnavailable` where not even one such stream fits.
+    The window is the model's, or halved as often as it takes for `MAX_ROWS` streams to fit, but never shorter than an
+    utterance of `longest_s` seconds needs: such utterances lose nothing by it. Raises `EngineUnavailable` where not even one such stream fits.
     """
     left = limit_bytes - weight_bytes
     window, shortest = facts.decoder.window, min(facts.decoder.window, tokens_of(tekken, longest_s))
-    while _rows(facts, tekken, window, itemsize, left) < WISHED_ROWS and window > shortest:
+    while _rows(facts, tekken, window, itemsize, left) < MAX_ROWS and window > shortest:
         window = max(window // 2, shortest)
     n_rows = _rows(facts, tekken, window, itemsize, left)
     if n_rows < 1:
