@@ -140,6 +140,7 @@ class LiveSession:
         self._ledger = Ledger(service.metrics)
         self._tally = Tally()
         self._has_warned = False
+        self._misses_engine = False
 
     async def run(self) -> None:
         """Serve the session until everything is said and the client has it, or until the client is gone."""
@@ -285,6 +286,7 @@ class LiveSession:
         if len(samples):
             self._ledger.receive(len(samples))
             await self._warn_of_sanitized()
+            await self._warn_of_engine()
             await self._inbox.put(samples)
 
     async def _warn_of_sanitized(self) -> None:
@@ -293,6 +295,14 @@ class LiveSession:
             self._has_warned = True
             message = "samples that are no number, or outside [-1, 1], are replaced; `closed` will count them"
             await self._outbox.put(Warned("samples_sanitized", message, "audio"))
+
+    async def _warn_of_engine(self) -> None:
+        """Tell the client, each time, that it has to wait for the engine."""
+        is_missing = not self._service.has_engine
+        if is_missing and not self._misses_engine:
+            message = "the engine is started again and will hear the open utterance once more; nothing is lost"
+            await self._outbox.put(Warned("engine_restarting", message))
+        self._misses_engine = is_missing
 
     async def _recognise(self) -> None:
         start = await self._starting
