@@ -100,6 +100,23 @@ async def test_eight_sessions_go_on_and_nothing_is_lost_or_doubled(
     assert "\nvoxtral_engine_up 1.0\n" in metrics
 
 
+async def test_a_client_is_told_why_it_waits(
+    isolate: Isolate, undisturbed: Running, finals: Finals, connect: Connect, eventually: Eventually, sound: Sound
+) -> None:
+    server, audio = isolate(loading=0.5), sound.utterances(1.5)
+    async with connect(server) as client:
+        await client.send(audio[:60_000], frame=3200)
+        await client.hear("speech_started")
+        os.kill(server.engine.inner.pid, signal.SIGKILL)
+        await eventually(lambda: not server.service.has_engine)
+        await client.send(audio[60_000:], frame=3200)
+        assert (await client.hear("warning"))["code"] == "engine_restarting"
+        await client.say("close")
+        assert await client.hear_out() == 1000
+    assert len(client.said("warning")) == 1
+    assert client.finals == await finals(undisturbed, audio)
+
+
 async def test_an_engine_that_is_killed_while_the_server_drains_gives_all_finals(
     isolate: Isolate, undisturbed: Running, finals: Finals, connect: Connect, sound: Sound
 ) -> None:
