@@ -10,11 +10,11 @@ import logging
 import sys
 
 from bench.accounting import AccountingEngine
-from voxtral_streaming.cli.memory import share_one_heap
 from voxtral_streaming.config import Config
 from voxtral_streaming.engines.process.engine import ProcessEngine, Recipe
 from voxtral_streaming.engines.process.watchdog import Policy
 from voxtral_streaming.engines.replay import ReplayEngine
+from voxtral_streaming.memory import share_one_heap
 from voxtral_streaming.server.run import serve
 from voxtral_streaming.transcriber import Transcriber
 
