@@ -212,7 +212,7 @@ class Native:
     def _session(self) -> dict[str, Any]:
         facts = self._facts
         engine = asdict(facts.capabilities)
-        del engine["max_utterance_s"], engine["tells_language"]
+        del engine["max_utterance_s"], engine["tells_language"], engine["converses_s"]
         limits = {
             "max_frame_bytes": MAX_FRAME_BYTES,
             "idle_timeout_s": facts.idle_timeout_s,
