@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import pytest_asyncio
 
 from bench.accounting import AccountingEngine
 from voxtral_streaming.audio.units import SAMPLE_RATE, Samples
@@ -44,6 +45,15 @@ async def isolate() -> AsyncIterator[Isolate]:
     yield isolate
     for one in started:
         await one.engine.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def steady() -> AsyncIterator[ReplayEngine]:
+    """An engine in a process of its own that nothing happens to, for several tests."""
+    isolated = Isolated()
+    await isolated.engine.start()
+    yield isolated.engine
+    await isolated.engine.close()
 
 
 @pytest.fixture(scope="session")

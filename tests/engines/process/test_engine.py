@@ -20,6 +20,7 @@ from voxtral_streaming.audio.units import Samples
 from voxtral_streaming.engines.base import StreamOptions
 from voxtral_streaming.engines.process.engine import ProcessEngine, Recipe
 from voxtral_streaming.engines.process.watchdog import Policy
+from voxtral_streaming.engines.replay import ReplayEngine
 from voxtral_streaming.errors import (
     EngineLost,
     EngineUnavailable,
@@ -63,26 +64,26 @@ async def eventually(condition: Callable[[], bool]) -> None:
     raise AssertionError("it did not come true within five seconds")
 
 
+@pytest.mark.asyncio(loop_scope="module")
 class TestUndisturbed:
     async def test_it_hears_what_an_engine_in_this_process_hears(
-        self, isolate: Isolate, speaks: Speak, truth: Speak, spoken: Spoken
+        self, steady: ReplayEngine, speaks: Speak, truth: Speak, spoken: Spoken
     ) -> None:
-        engine = (await isolate()).engine
         samples = [spoken(30_000, seed) for seed in range(4)]
-        together = await asyncio.gather(*(speaks(engine, one, at=16_000, block=777) for one in samples))
+        together = await asyncio.gather(*(speaks(steady, one, at=16_000, block=777) for one in samples))
         assert together == [await truth(one, at=16_000) for one in samples]
-        assert engine.n_restarts == 0
+        assert steady.n_restarts == 0
 
-    async def test_a_partial_comes_when_there_is_something_new(self, isolate: Isolate, spoken: Spoken) -> None:
-        stream = (await isolate()).engine.open(StreamOptions(), 0)
+    async def test_a_partial_comes_when_there_is_something_new(self, steady: ReplayEngine, spoken: Spoken) -> None:
+        stream = steady.open(StreamOptions(), 0)
         waiting = asyncio.create_task(stream.partial())
         await asyncio.sleep(0.05)
         stream.feed(spoken(6000))
         assert (await waiting).stable.startswith("0+5120:")
         stream.close()
 
-    async def test_giving_up_an_answer_loses_no_audio(self, isolate: Isolate, truth: Speak, spoken: Spoken) -> None:
-        stream = (await isolate(cost=0.1)).engine.open(StreamOptions(), 0)
+    async def test_giving_up_an_answer_loses_no_audio(self, steady: ReplayEngine, truth: Speak, spoken: Spoken) -> None:
+        stream = steady.open(StreamOptions(), 0)
         samples = spoken(18_000)
         for start in range(0, 18_000, 6000):
             waiting = asyncio.create_task(stream.partial())
@@ -92,12 +93,12 @@ class TestUndisturbed:
         assert await stream.finish() == await truth(samples)
         stream.close()
 
-    async def test_a_long_block_is_cut(self, isolate: Isolate, speaks: Speak, truth: Speak, spoken: Spoken) -> None:
+    async def test_a_long_block_is_cut(self, steady: ReplayEngine, speaks: Speak, truth: Speak, spoken: Spoken) -> None:
         samples = spoken(150_000)
-        assert await speaks((await isolate()).engine, samples, block=150_000) == await truth(samples)
+        assert await speaks(steady, samples, block=150_000) == await truth(samples)
 
-    async def test_closing_a_stream_cancels_what_is_awaited(self, isolate: Isolate) -> None:
-        stream = (await isolate()).engine.open(StreamOptions(), 0)
+    async def test_closing_a_stream_cancels_what_is_awaited(self, steady: ReplayEngine) -> None:
+        stream = steady.open(StreamOptions(), 0)
         waiting = asyncio.create_task(stream.partial())
         await asyncio.sleep(0.01)
         stream.close()
@@ -105,6 +106,13 @@ class TestUndisturbed:
         with pytest.raises(asyncio.CancelledError):
             await waiting
 
+    async def test_options_are_refused_by_name(self, steady: ReplayEngine) -> None:
+        with pytest.raises(UnsupportedOption) as refused:
+            steady.open(StreamOptions(language="xx"), 0)
+        assert refused.value.param == "language"
+
+
+class TestProcess:
     async def test_closing_the_engine_cancels_what_is_awaited(self, isolate: Isolate, spoken: Spoken) -> None:
         isolated = await isolate(cost=60)
         streams = [isolated.engine.open(StreamOptions(), 0) for _ in range(4)]
@@ -116,11 +124,6 @@ class TestUndisturbed:
         await asyncio.wait(waiting, timeout=5)
         assert all(task.cancelled() for task in waiting)
         assert not is_running(isolated.process.pid)
-
-    async def test_options_are_refused_by_name(self, isolate: Isolate) -> None:
-        with pytest.raises(UnsupportedOption) as refused:
-            (await isolate()).engine.open(StreamOptions(language="xx"), 0)
-        assert refused.value.param == "language"
 
     async def test_settings_and_keys_of_clients_stay_here(
         self, isolate: Isolate, monkeypatch: pytest.MonkeyPatch
