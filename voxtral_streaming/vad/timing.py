@@ -50,5 +50,5 @@ class Timing:
         )
 
     def until_flushed(self) -> Timing:
-        """The same for utterances that only a flush ends, or their length; any frame of speech starts one."""
-        return replace(self, voice=0, silence_ends=False)
+        """The same for utterances that only a flush ends, or their length."""
+        return replace(self, silence_ends=False)
