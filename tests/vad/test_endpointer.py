@@ -33,6 +33,7 @@ timings = st.fixed_dictionaries(
         "pause_ms": milliseconds,
         "endpoint_silence_ms": milliseconds,
         "engine_limit_s": limits_s,
+        "detect_turns": st.booleans(),
     }
 )
 block_lengths = st.lists(st.integers(0, 2000), max_size=30)
