@@ -76,6 +76,11 @@ class Running:
             self._is_ready.set()
             await self._server.serve([self._listener])
 
+    def cut(self) -> None:
+        """Lose all connections that there are."""
+        for connection in tuple(self._server.server_state.connections):
+            self._loop.call_soon_threadsafe(connection.transport.abort)
+
     def drain(self) -> None:
         """Stop as an operator stops it: whoever speaks gets his finals."""
         self._loop.call_soon_threadsafe(self._server.stop)

@@ -174,6 +174,35 @@ def test_keeps_the_text_and_comes_back_when_the_server_goes(browser: Page, launc
     browser.until(lambda: browser["server"].get_attribute("data-state") == "ready")
 
 
+def test_goes_on_when_its_connection_is_cut(page: Page, server: Running) -> None:
+    page.may_fail = ("WebSocket connection",)
+    page["sample"].click()
+    page.until(lambda: "leisure" in page.find(".open").text)
+    server.cut()
+    page.until(lambda: page["hint"].text == "Reconnecting…" or server.cut())
+    page.until(lambda: page["hint"].text == "")
+    page.until(lambda: page.lines)
+    assert page.state == "live"
+    server.cut()
+    page.until_idle()
+    assert page["notice"].is_displayed() is False
+    assert page.find(".take:last-child .note").is_displayed() is False
+    assert len(page.lines) == 2
+    assert error_rate(page, f"{FIRST} {SECOND}") <= MAX_ERROR
+
+
+def test_says_what_was_lost_with_the_server(browser: Page, launch: Callable[..., Running]) -> None:
+    browser.may_fail = ("ERR_CONNECTION", "WebSocket connection", "503")
+    server = launch(server={"resume_s": 0.5})
+    browser.open(server.url)
+    browser["sample"].click()
+    browser.until(lambda: "leisure" in browser.find(".open").text)
+    server.stop()
+    browser.until_idle()
+    assert "leisure" in browser.lines[0]
+    assert browser.note.startswith("The connection to the server was lost, and the last ")
+
+
 @pytest.mark.parametrize("width", [320, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_fits_the_screen(page: Page, width: int, scheme: str) -> None:

@@ -98,9 +98,10 @@ async function reach(source) {
   }
 }
 
-function showProgress(seconds, behind) {
+function showProgress(seconds, behind, isAway) {
   $("clock").textContent = clock(seconds);
-  $("hint").textContent = behind > BEHIND_S ? `The server is ${Math.round(behind)} s behind` : HINTS[state];
+  if (isAway) $("hint").textContent = "Reconnecting…";
+  else $("hint").textContent = behind > BEHIND_S ? `The server is ${Math.round(behind)} s behind` : HINTS[state];
 }
 
 function transcribe(title, send) {

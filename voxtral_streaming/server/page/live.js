@@ -16,7 +16,7 @@ export class Live {
   #onProgress;
   #onFinish;
 
-  /** `onProgress` gets the seconds recorded, and the seconds of them that wait to be sent. */
+  /** `onProgress` gets the seconds recorded, how many of them wait for the server, and whether that is lost. */
   constructor(source, session, take, { onProgress, onFinish }) {
     this.#source = source;
     this.#session = session;
@@ -24,6 +24,7 @@ export class Live {
     this.#onProgress = onProgress;
     this.#onFinish = onFinish;
     session.onmessage = (message) => this.#show(message);
+    session.onaway = () => this.#report();
   }
 
   /** Records until `finish`, the end of the source or of the session.
@@ -67,12 +68,16 @@ export class Live {
   #feed(block) {
     this.#session.feed(block);
     this.#seconds += block.byteLength / SAMPLE_BYTES / this.#source.rate;
-    const behind = this.#session.waiting / SAMPLE_BYTES / this.#source.rate;
-    this.#onProgress(this.#seconds, behind);
-    if (behind > MAX_BEHIND_S && !this.#stopped) {
+    if (this.#report() > MAX_BEHIND_S && !this.#stopped) {
       this.#take.fail(new Trouble("The server or the network cannot keep up, so the recording was stopped."));
       this.finish();
     }
+  }
+
+  #report() {
+    const behind = this.#session.waiting / SAMPLE_BYTES / this.#source.rate;
+    this.#onProgress(this.#seconds, behind, this.#session.isAway);
+    return behind;
   }
 
   #show(message) {
