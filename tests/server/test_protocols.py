@@ -207,6 +207,16 @@ class TestFrames:
         socket.writer.write(b"\x82\x01x")
         assert await socket.close_code() == 1002
 
+    async def test_that_are_broken_while_something_is_said_to_their_peer(
+        self, raw: OpenRaw, server: Running, eventually: Eventually, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        for _ in range(20):
+            connection = await raw(send=HANDSHAKE + b"\r\n")
+            await connection.reader.readuntil(b"\r\n\r\n")
+            connection.writer.write(b"\x82\x01x")
+        await eventually(lambda: len(server.service.sessions) == 0)
+        assert not caplog.records
+
 
 class TestPings:
     async def test_flood_is_answered(self, server: Running, connect: Connect) -> None:

@@ -10,6 +10,7 @@ from http import HTTPStatus
 import h11
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
 
@@ -107,6 +108,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     _behind_at = -math.inf  # when the application last found messages waiting
     _abort_timer: asyncio.TimerHandle | None = None
     _is_taking_leave = False  # the application closes, and uvicorn pretends that the peer did
+    _is_broken = False  # by the peer; the application does not know it yet
 
     def data_received(self, data: bytes) -> None:
         """Handle what came; a handshake that cannot be read is answered, and not left hanging."""
@@ -118,6 +120,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     async def send(self, message: ASGISendEvent) -> None:
         """Send; a refusal with a response of its own completes the handshake."""
+        if self._is_broken:
+            raise ClientDisconnected
         could_close = self.handshake_complete and not self.close_sent
         await super().send(message)
         self._is_taking_leave = could_close and self.close_sent
@@ -176,7 +180,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """
         if self.close_sent or self.conn.close_sent is None:
             return
-        self.close_sent = True
+        self.close_sent = self._is_broken = True
         why = self.conn.close_sent
         self.queue.put_nowait({"type": "websocket.disconnect", "code": why.code, "reason": why.reason})
         self.transport.write(b"".join(self.conn.data_to_send()))
