@@ -157,6 +157,13 @@ BOUNDS = (
         f"{PROTOCOLS}::TestFrames::test_a_million_fragments",
     ),
     _guard(
+        "nothing is said to broken connections",
+        f"{SERVER}/protocols.py",
+        "if self._is_broken:",
+        "if False:",
+        f"{PROTOCOLS}::TestFrames::test_that_are_broken_while_something_is_said_to_their_peer",
+    ),
+    _guard(
         "pongs to whoever does not read",
         f"{SERVER}/protocols.py",
         "if self.writable.is_set():",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import random
 import socket
 import sys
@@ -177,6 +178,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=Path("soak"))
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(level=logging.ERROR)  # what clients are warned of is part of the game
     return asyncio.run(soak(options.folder, options.minutes, options.seed))
 
 
