@@ -95,6 +95,16 @@ def _params(part: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def write_mistral_shards(source: Path, folder: Path) -> None:
+    """The same in two files."""
+    write_mistral(source, folder)
+    weights = load_file(folder / "consolidated.safetensors")
+    (folder / "consolidated.safetensors").unlink()
+    for n in range(2):
+        shard = {name: weights[name] for name in sorted(weights)[n::2]}
+        save_file(shard, folder / f"consolidated-0000{n + 1}-of-00002.safetensors")
+
+
 def write_new_names(source: Path, folder: Path) -> None:
     """As transformers 5 names its modules, with the head written out."""
     weights = {}
@@ -116,7 +126,7 @@ def write_shards(source: Path, folder: Path) -> None:
     shutil.copy(source / "config.json", folder)
 
 
-@pytest.mark.parametrize("write", [write_mistral, write_new_names, write_shards])
+@pytest.mark.parametrize("write", [write_mistral, write_mistral_shards, write_new_names, write_shards])
 def test_every_layout_gives_the_same_weights(
     write: Callable[[Path, Path], None], tiny: Path, tmp_path: Path, model: RealtimeModel
 ) -> None:
@@ -247,6 +257,15 @@ def test_a_fact_that_is_missing_or_wrong_is_named(
 
 def test_a_folder_without_a_model_says_what_it_needs(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"config\.json .* params\.json"):
+        open_checkpoint(tmp_path)
+
+
+def test_weights_that_are_not_safetensors_are_never_opened(tiny: Path, tmp_path: Path) -> None:
+    for name in ("config.json", "tekken.json"):
+        shutil.copy(tiny / name, tmp_path)
+    for name in ("pytorch_model.bin", "consolidated.00.pth"):
+        (tmp_path / name).write_bytes(b"cos\nsystem\n(S'exit 1'\ntR.")
+    with pytest.raises(WeightsError, match=r"needs config\.json with model\.safetensors"):
         open_checkpoint(tmp_path)
 
 
