@@ -4,7 +4,7 @@
 
 The model is the real architecture, small: Whisper's encoder, here on windows of 8 s instead of 30, the projector and a
 Llama decoder, with the real prompts. It learns from espeak-ng's voice alone, so it knows these words in this voice and
-nothing else. Needs transformers, mistral-common[audio] and espeak-ng; takes about half an hour on one core.
+nothing else. Needs transformers, mistral-common[audio] and espeak-ng; takes about half an hour on one idle core.
 
 Besides the transcript it learns which word just ended at every 80 ms of audio; without that lesson, learning where in
 the audio to look takes many times as long. And it learns to answer one question about a recording.
@@ -41,6 +41,7 @@ from voxtral_streaming.audio.units import SAMPLE_RATE, Samples
 library: Any = transformers  # whose classes have no types
 
 WINDOW_S = 8
+GAP_S = 0.25  # between the words of the clip
 WINDOW = WINDOW_S * SAMPLE_RATE
 TOKENS_PER_WINDOW = WINDOW // SAMPLES_PER_TOKEN
 INST, END_INST, AUDIO, BEGIN_AUDIO, TRANSCRIBE = 3, 4, 24, 25, 34
@@ -69,7 +70,9 @@ def build() -> Any:
     text |= {"bos_token_id": BOS, "eos_token_id": EOS, "pad_token_id": PAD}
     config = library.VoxtralConfig(audio_config=audio, text_config=text, audio_token_id=AUDIO)
     model = library.VoxtralForConditionalGeneration(config)
-    model.model.audio_tower.embed_positions.weight.data = sinusoids(WINDOW_S * 50, audio["hidden_size"])
+    positions = model.model.audio_tower.embed_positions.weight
+    positions.data = sinusoids(WINDOW_S * 50, audio["hidden_size"])
+    positions.requires_grad_(False)
     model.generation_config.eos_token_id, model.generation_config.pad_token_id = EOS, PAD
     return model
 
@@ -142,23 +145,45 @@ def loss_of(model: Any, features: torch.Tensor, lessons: list[Lesson], weight: f
     return answers + weight * (said * balance).sum() / balance.sum()
 
 
-def train(model: Any, teacher: Teacher, speaker: Speaker, n_steps: int) -> None:
+class Course:
+    """What is taught when: first whatever the speaker says, then half of it pieces of the clip of the tests."""
+
+    def __init__(self, speaker: Speaker, clip: Utterance) -> None:
+        self.speaker, self.clip = speaker, clip
+
+    def utterances(self, n_windows: int, *, rehearses: bool) -> list[Utterance]:
+        """A batch; most utterances are cut short, as they are when they grow."""
+        random = self.speaker.random
+        n_clips = BATCH // n_windows // 2 if rehearses else 0
+        said = [self.speaker.utterance(n_windows * WINDOW) for _ in range(BATCH // n_windows - n_clips)]
+        said += [self.piece() for _ in range(n_clips)]
+        return [
+            cut(one, int(random.uniform(0.1, 1.0) * len(one.samples))) if random.random() < 0.6 else one for one in said
+        ]
+
+    def piece(self) -> Utterance:
+        """The clip from one of its gaps on, to a later one."""
+        random, words = self.speaker.random, self.clip.words
+        first = int(random.integers(len(words)))
+        last = int(random.integers(first, len(words)))
+        begin = 0 if first == 0 else round((words[first - 1][1] + GAP_S / 2) * SAMPLE_RATE)
+        end = round((words[last][1] + GAP_S / 2) * SAMPLE_RATE)
+        ends = [(word, at - begin / SAMPLE_RATE) for word, at in words[first : last + 1]]
+        return Utterance(self.clip.samples[begin:end], ends)
+
+
+def train(model: Any, teacher: Teacher, course: Course, n_steps: int, rate: float, *, rehearses: bool) -> None:
     """Teacher forcing with a cosine schedule; prints the loss now and then."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, betas=(0.9, 0.95), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.95), weight_decay=0.01)
     model.train()
     began = time.monotonic()
     for step in range(n_steps):
         warm_up, cosine = min(1.0, (step + 1) / 50), 0.51 + 0.5 * math.cos(math.pi * step / n_steps)
-        optimizer.param_groups[0]["lr"] = 2e-3 * warm_up * cosine
-        n_windows = 2 if step > n_steps // 2 and step % 4 == 0 else 1
-        lessons = [
-            cut(
-                one,
-                int(speaker.random.uniform(0.1, 1.0) * len(one.samples)) if speaker.random.random() < 0.6 else 10**9,
-            )
-            for one in (speaker.utterance(n_windows * WINDOW) for _ in range(BATCH // n_windows))
-        ]
-        loss = loss_of(model, *teacher.batch(lessons, n_windows), weight=1.0 if step < n_steps // 2 else 0.3)
+        optimizer.param_groups[0]["lr"] = rate * warm_up * cosine
+        is_late = step > n_steps // 2 or rehearses
+        n_windows = 2 if is_late and step % 4 == 0 else 1
+        utterances = course.utterances(n_windows, rehearses=rehearses)
+        loss = loss_of(model, *teacher.batch(utterances, n_windows), weight=0.3 if is_late else 1.0)
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -180,17 +205,22 @@ def transcribe(model: Any, teacher: Teacher, samples: Samples) -> str:
     return text
 
 
-def clip(speaker: Speaker) -> Samples:
-    """The words of `CLIP`, a quarter of a second apart."""
-    gap = np.zeros(SAMPLE_RATE // 4, np.float32)
-    return np.concatenate([gap, *(part for word in CLIP for part in (speaker.bank[word][0], gap))])
+def clip(speaker: Speaker) -> Utterance:
+    """The words of `CLIP`, a quarter of a second apart, in 16 bits as they are stored."""
+    gap, parts, words = np.zeros(round(GAP_S * SAMPLE_RATE), np.float32), [], []
+    for word in CLIP:
+        parts += [gap, speaker.bank[word][0]]
+        words.append((word, sum(map(len, parts)) / SAMPLE_RATE))
+    samples = (np.concatenate([*parts, gap]) * 32767).astype(np.int16)
+    return Utterance(samples.astype(np.float32) / np.float32(32768), words)
 
 
 def main() -> None:
     """Train, save and report how many unseen utterances come out exact."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder for the checkpoint")
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--steps", type=int, default=3500)
+    parser.add_argument("--rehearsals", type=int, default=1500, help="steps on the clip of the tests, at the end")
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
@@ -199,11 +229,13 @@ def main() -> None:
     processor = library.VoxtralProcessor(extractor, library.MistralCommonBackend.from_pretrained(options.out))
     model, speaker = build(), Speaker(seed=0)
     teacher = Teacher(processor, speaker.random)
-    train(model, teacher, speaker, options.steps)
+    course = Course(speaker, clip(speaker))
+    train(model, teacher, course, options.steps, 2e-3, rehearses=False)
+    train(model, teacher, course, options.rehearsals, 1e-3, rehearses=True)
     model.eval().save_pretrained(options.out)
     processor.save_pretrained(options.out)
-    write_clip(options.out / "words.wav", clip(speaker))
-    print(f"clip: {transcribe(model, teacher, clip(speaker))}")
+    write_clip(options.out / "words.wav", course.clip.samples)
+    print(f"clip: {transcribe(model, teacher, course.clip.samples)}")
     unseen = [speaker.utterance(7 * SAMPLE_RATE) for _ in range(50)]
     n_exact = sum(transcribe(model, teacher, utterance.samples) == utterance.text for utterance in unseen)
     print(f"exact: {n_exact} of {len(unseen)}")

@@ -48,7 +48,7 @@ def test_without_a_recording_a_hum_is_compared(config: Config, capsys: pytest.Ca
 def test_a_difference_is_a_failure(
     config: Config, tiny: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verifying, "verify_realtime", lambda _model, _samples: (False, "different"))
+    monkeypatch.setattr(verifying, "verify", lambda _model, _samples: (False, "different"))
     assert verifying.run(config, str(tiny / "words.wav")) == 1
     assert capsys.readouterr().out == "different\n"
 

@@ -137,7 +137,7 @@ def check(
 
 @app.command()
 def verify(
-    model: Annotated[str, typer.Argument(help="Folder or hub name of a Voxtral Realtime model.")],
+    model: Annotated[str, typer.Argument(help="Folder or hub name of a Voxtral model.")],
     clip: Annotated[str | None, typer.Argument(help="Recording of speech to compare on; left out: a hum.")] = None,
     config: ConfigFile = None,
 ) -> None:

@@ -12,7 +12,7 @@ from voxtral_streaming.audio.source import SourcePolicy
 from voxtral_streaming.audio.units import SAMPLE_RATE, Samples
 from voxtral_streaming.cli.failures import EXIT_FAILED
 from voxtral_streaming.config import Config
-from voxtral_streaming.engines.voxtral.opening import verify_realtime
+from voxtral_streaming.engines import verify
 
 HUM_S = 6
 
@@ -22,7 +22,7 @@ def run(config: Config, clip: str | None) -> int:
     if clip is None:
         typer.echo("voxtral: compared on a hum, for want of a recording; one of speech proves more", err=True)
     samples = hum() if clip is None else asyncio.run(_samples(config, clip))
-    is_equal, report = verify_realtime(config.model, samples)
+    is_equal, report = verify(config.model, samples)
     typer.echo(report)
     return 0 if is_equal else EXIT_FAILED
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from voxtral_streaming.audio.units import Samples
 from voxtral_streaming.config import BUILT_IN_MODELS, Config, ModelConfig
 from voxtral_streaming.engines.base import Engine
 from voxtral_streaming.errors import WeightsError
@@ -42,6 +43,20 @@ def explain(config: Config) -> str:
 
         device = opening.explain_device(model)
     return f"{engine}, {why}, with {model.name} on {device}"
+
+
+def verify(model: ModelConfig, samples: Samples) -> tuple[bool, str]:
+    """Whether the engine of a Voxtral model and transformers hear the same in a recording, and a report of it.
+
+    Raises `WeightsError`, or `EngineUnavailable` where the extra or transformers is not installed.
+    """
+    if _family(model) == "voxtral":
+        from voxtral_streaming.engines.voxtral_offline.opening import verify_voxtral
+
+        return verify_voxtral(model, samples)
+    from voxtral_streaming.engines.voxtral.opening import verify_realtime
+
+    return verify_realtime(model, samples)
 
 
 def _choose(model: ModelConfig) -> tuple[Literal["whisper", "voxtral", "voxtral_realtime"], str]:

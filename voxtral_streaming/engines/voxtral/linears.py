@@ -62,7 +62,7 @@ def pack(model: nn.Module) -> bool:
 
     A head that is the embedding again stays as it is.
     """
-    weight = next(model.parameters())
+    weight = model.get_parameter("decoder.embedding.weight")
     if weight.device.type != "cpu" or not torch._C._has_mkldnn or not _packs(weight.dtype):
         return False
     _replace(model, (*PRODUCTS, "decoder.head"), PackedLinear)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from voxtral_streaming.engines.voxtral.facts import SAMPLES_PER_TOKEN
 from voxtral_streaming.engines.voxtral.files import Checkpoint, locate, open_checkpoint
 from voxtral_streaming.engines.voxtral.framer import Framer
 from voxtral_streaming.engines.voxtral.stepper import Sizes, Stepper
-from voxtral_streaming.engines.voxtral.tekken import Detokenizer, Tekken, delay_tokens
+from voxtral_streaming.engines.voxtral.tekken import Detokenizer, Vocabulary, delay_tokens
 from voxtral_streaming.errors import EngineUnavailable
 
 Tokens = list[int]
@@ -67,21 +68,28 @@ def verify(folder: Path, samples: Samples, *, dtype: torch.dtype, device: torch.
     if checkpoint.layout != "hugging_face":
         raise EngineUnavailable(f"{folder}: transformers reads config.json and model.safetensors, which are not here")
     n_delay = delay_tokens(checkpoint.tekken.delay_ms)
-    theirs, their_logits = _transformers(checkpoint, samples, n_delay, dtype, device)
-    ours, our_logits = _ours(checkpoint, samples, n_delay, dtype, device)
-    first = next((index for index, pair in enumerate(zip(ours, theirs, strict=True)) if pair[0] != pair[1]), None)
-    compared = range(len(ours)) if first is None else (first,)
+    theirs = _transformers(checkpoint, samples, n_delay, dtype, device)
+    ours = _ours(checkpoint, samples, n_delay, dtype, device)
+    return compare(ours, theirs, checkpoint.tekken)
+
+
+def compare(ours: tuple[Tokens, Logits], theirs: tuple[Tokens, Logits], vocabulary: Vocabulary) -> Verification:
+    """What two models said, side by side; one that said less differs where it ended."""
+    pairs = zip_longest(ours[0], theirs[0])
+    first = next((index for index, (one, other) in enumerate(pairs) if one != other), None)
+    compared = range(len(ours[0])) if first is None else range(first, min(first + 1, len(ours[1]), len(theirs[1])))
+    differences = [(ours[1][i] - theirs[1][i]).abs().max().item() for i in compared]
     return Verification(
-        text=_text(checkpoint.tekken, ours),
-        oracle_text=_text(checkpoint.tekken, theirs),
-        n_tokens=len(ours),
+        text=_text(vocabulary, ours[0]),
+        oracle_text=_text(vocabulary, theirs[0]),
+        n_tokens=len(theirs[0]),
         first_difference=first,
-        logit_difference=max((our_logits[i] - their_logits[i]).abs().max().item() for i in compared),
+        logit_difference=max(differences, default=0.0),
     )
 
 
-def _text(tekken: Tekken, tokens: Tokens) -> str:
-    detokenizer = Detokenizer(tekken)
+def _text(vocabulary: Vocabulary, tokens: Tokens) -> str:
+    detokenizer = Detokenizer(vocabulary)
     return (detokenizer.feed(tokens) + detokenizer.finish()).strip()
 
 
@@ -103,14 +111,14 @@ def _ours(
 def _transformers(
     checkpoint: Checkpoint, samples: Samples, n_delay: int, dtype: torch.dtype, device: torch.device
 ) -> tuple[Tokens, Logits]:
-    library = _library()
+    library = transformers_library()
     tekken = checkpoint.tekken
     right = -len(samples) % SAMPLES_PER_TOKEN + tekken.n_right_pad(n_delay) * SAMPLES_PER_TOKEN
     audio = np.pad(samples, (tekken.n_left_pad * SAMPLES_PER_TOKEN, right))
     features = library.VoxtralRealtimeFeatureExtractor()(audio, sampling_rate=16_000, return_tensors="pt")
     prompt = torch.tensor([[tekken.bos] + [tekken.streaming_pad] * (tekken.prompt_length(n_delay) - 1)])
     load: Callable[..., Any] = library.VoxtralRealtimeForConditionalGeneration.from_pretrained
-    with _without_progress(library.utils.logging):
+    with without_progress(library.utils.logging):
         model = load(checkpoint.folder, dtype=dtype).to(device)
     answer = model.generate(
         input_ids=prompt.to(device),
@@ -126,7 +134,7 @@ def _transformers(
 
 
 @contextmanager
-def _without_progress(its_logging: Any) -> Iterator[None]:
+def without_progress(its_logging: Any) -> Iterator[None]:
     """While it loads weights it draws a bar on standard error, whoever reads that."""
     was_enabled = its_logging.is_progress_bar_enabled()
     its_logging.disable_progress_bar()
@@ -137,7 +145,8 @@ def _without_progress(its_logging: Any) -> Iterator[None]:
             its_logging.enable_progress_bar()
 
 
-def _library() -> Any:
+def transformers_library() -> Any:
+    """The package, whose classes have no types. Raises `EngineUnavailable` where it is not installed."""
     try:
         import transformers
     except ImportError as error:

@@ -6,9 +6,10 @@ mistral-common's. For the tokens of text mistral-common's own tokenizer is asked
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 
 from mistral_common.tokens.tokenizers.tekken import Tekkenizer
@@ -86,7 +87,7 @@ class Tokenizer:
         """The prompt that asks for the next turn of a conversation about audio of `n_audio` tokens."""
         special, prompt = self.special, [self.special.bos]
         for turn in turns:
-            said = [token for part in turn.parts for token in self._part(part, n_audio)]
+            said = [token for part in _joined(turn.parts) for token in self._part(part, n_audio)]
             prompt += [special.begin_turn, *said, special.end_turn] if turn.role == "user" else [*said, special.eos]
         return prompt
 
@@ -96,3 +97,9 @@ class Tokenizer:
     def recording(self, n_audio: int) -> list[int]:
         """A recording within a turn: the places that its embeddings take."""
         return [self.special.begin_audio, *[self.special.audio] * n_audio]
+
+
+def _joined(parts: Sequence[str | None]) -> Iterator[str | None]:
+    """Pieces of text that follow one another as one, with an empty line between them, as mistral-common joins them."""
+    for is_text, run in groupby(parts, lambda part: part is not None):
+        yield "\n\n".join(part for part in run if part is not None) if is_text else None
