@@ -387,7 +387,7 @@ class TestDecode:
         assert (opened.id, opened.engine.languages, opened.engine.delay_ms) == ("1f", ("en", "fr"), (80, 480))
         started = decode(said(actions.Started(actions.Start(options, actions.AudioFormat()))))
         assert started == Started(language="fr", prompt="Ada", delay_ms=80, partials=False, words=False)
-        assert decode(said(actions.Acked(9, 1))) == Acked(9, 1)
+        assert decode(said(actions.Acked(9, 1, 0.5))) == Acked(9, 1, 0.5)
         assert decode(said(actions.Flushed("7"))) == Flushed()
         assert decode(said(actions.Warned("stopping", "…"))) == Warned("stopping", "…")
         assert decode(said(actions.Closed(9, 7, 2, 1, 3))) == Closed(9, 7, 2, 1, 3)

@@ -41,16 +41,41 @@ class Tick:
 Audio: TypeAlias = AsyncIterator[Samples | Flush | Clear | Tick]
 
 
+class Backlog:
+    """Tells, while a stream is recognised, how far behind that is."""
+
+    def __init__(self) -> None:
+        self._listener: _Listener | None = None
+
+    def of(self, listener: _Listener) -> None:
+        """Tell about this one."""
+        self._listener = listener
+
+    @property
+    def oldest(self) -> int | None:
+        """Where the first utterance ends that is over and has no final yet; None: every final was given."""
+        unfinished = self._listener.unfinished if self._listener is not None else []
+        return unfinished[0].end if unfinished else None
+
+
 async def recognise(
-    audio: Audio, endpointer: Endpointer, engine: Engine, options: StreamOptions, *, max_backlog: int
+    audio: Audio,
+    endpointer: Endpointer,
+    engine: Engine,
+    options: StreamOptions,
+    *,
+    max_backlog: int,
+    backlog: Backlog | None = None,
 ) -> AsyncGenerator[Event, None]:
     """The events of a stream of audio, in order, until it ends.
 
     `max_backlog`: samples of finished utterances that may await their finals before no more of `audio` is pulled;
     utterances within it are recognised at the same time. Errors of the audio and of the engine come out of the
-    iterator; closing it stops everything.
+    iterator; closing it stops everything. `backlog` can be asked meanwhile.
     """
     listener = _Listener(endpointer, engine, options, max_backlog)
+    if backlog is not None:
+        backlog.of(listener)
     async with aclosing(listener.utterances(audio)) as utterances:
         async for utterance in utterances:
             if isinstance(utterance, Answer):
@@ -72,6 +97,11 @@ class _Listener:
         self._utterances: list[Utterance] = []  # the open one, and those whose finals are awaited
         self._open: Utterance | None = None
         self._n_utterances = 0
+
+    @property
+    def unfinished(self) -> list[Utterance]:
+        """The utterances that are over and have no finals yet."""
+        return [one for one in self._utterances if one.n_unfinished]
 
     async def utterances(self, audio: Audio) -> AsyncGenerator[Utterance | Answer, None]:
         """The utterances, each as soon as it begins, and between them the answers to what is asked among the audio."""

@@ -22,7 +22,7 @@ from voxtral_streaming.audio.units import SAMPLE_RATE, Samples, samples_from_sec
 from voxtral_streaming.config import Config, load_config
 from voxtral_streaming.engines import open_engine
 from voxtral_streaming.engines.base import Engine, StreamOptions, Turn
-from voxtral_streaming.recognise import Audio, recognise
+from voxtral_streaming.recognise import Audio, Backlog, recognise
 from voxtral_streaming.transcript import Event, Final, Hypothesis, Segment, Transcript
 from voxtral_streaming.vad import open_endpointer
 from voxtral_streaming.vad.activity import Endpointer
@@ -76,16 +76,22 @@ class Transcriber:
         return replace(options, language=options.language or self.config.model.language)
 
     async def stream(
-        self, audio: Audio, *, options: StreamOptions | None = None, endpointer: Endpointer | None = None
+        self,
+        audio: Audio,
+        *,
+        options: StreamOptions | None = None,
+        endpointer: Endpointer | None = None,
+        backlog: Backlog | None = None,
     ) -> AsyncGenerator[Event, None]:
         """The events of live audio: blocks of float32 [n_samples] at 16 kHz, of any length, `Flush` and `Clear`.
 
-        `endpointer`: a fresh one that cuts the audio into utterances otherwise than configured.
+        `endpointer`: a fresh one that cuts the audio into utterances otherwise than configured. `backlog`: a fresh one,
+        which tells meanwhile how far behind recognition is.
         """
         await self.initialize()
-        backlog = samples_from_seconds(self.config.streaming.max_backlog_s)
-        chosen = endpointer or self.endpointer()
-        events = recognise(audio, chosen, self.engine, self.options(options), max_backlog=backlog)
+        most = samples_from_seconds(self.config.streaming.max_backlog_s)
+        chosen, asked = endpointer or self.endpointer(), self.options(options)
+        events = recognise(audio, chosen, self.engine, asked, max_backlog=most, backlog=backlog)
         async with aclosing(events):
             async for event in events:
                 yield event

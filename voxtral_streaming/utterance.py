@@ -39,6 +39,11 @@ class Utterance:
         return self._end - self._start if self._over.is_set() and not self.following.done() else 0
 
     @property
+    def end(self) -> int:
+        """The position after the last sample so far."""
+        return self._end
+
+    @property
     def language(self) -> str | None:
         """The language of the final; None before it, or where it has no text."""
         if not self.following.done() or self.following.cancelled() or self.following.exception():

@@ -13,7 +13,7 @@ import pytest
 import websockets
 from websockets.asyncio.client import ClientConnection
 
-from voxtral_streaming.server import line
+from voxtral_streaming.server import line, live
 
 if TYPE_CHECKING:
     from tests.server.conftest import AccountingEngine, Connect, Eventually, Launch, Running, Sound
@@ -399,3 +399,46 @@ class TestStop:
         server.call(server.server.stop)
         await eventually(lambda: len(server.service.sessions) == 0)
         await eventually(lambda: server.server.is_drained)
+
+
+class TestLag:
+    async def test_late_finals_are_told_and_the_client_is_sent_away_for_a_while(
+        self,
+        launch: Launch,
+        accounting: type[AccountingEngine],
+        connect: Connect,
+        sound: Sound,
+        monkeypatch: pytest.MonkeyPatch,
+        returning: Return,
+    ) -> None:
+        monkeypatch.setattr(live, "LAG_INTERVAL_S", 0.05)
+        server = launch(accounting(cost=2.0), server={"max_lag_s": 0.2})
+        audio = sound.utterances(0.5)
+        client = returning(server, audio)
+        socket = await client.begin()
+        await client._use(socket, PATIENCE_S)
+        assert (socket.close_code, socket.close_reason) == (4503, "overloaded")
+        (warning,) = client.said("warning")
+        assert warning["code"] == "overloaded"
+        assert warning["lag_s"] > 0.2
+        assert warning["retry_after_s"] > 0
+        while not client.is_closed:
+            await client._use(await client.resume(), PATIENCE_S)
+        assert client.finals == await finals_of(connect, server, audio)
+
+    async def test_who_cannot_come_back_is_told_and_kept(
+        self,
+        launch: Launch,
+        accounting: type[AccountingEngine],
+        connect: Connect,
+        sound: Sound,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(live, "LAG_INTERVAL_S", 0.05)
+        server = launch(accounting(cost=2.0), server={"max_lag_s": 0.2})
+        async with connect(server) as client:
+            await client.send(sound.utterances(0.5))
+            await client.say("close")
+            assert await client.hear_out() == 1000
+        assert [message["code"] for message in client.said("warning")] == ["overloaded"]
+        assert len(client.finals) == 1

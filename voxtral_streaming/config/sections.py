@@ -75,6 +75,9 @@ class ServerConfig(Section):
     """A live session that sends nothing for so long is closed."""
     resume_s: float = Field(default=30.0, ge=0, le=600)
     """How long a live session waits for a client that asked for it and lost its connection; 0: not at all."""
+    max_lag_s: float = Field(default=10.0, gt=0, le=600)
+    """A live session whose finals come later than this after their audio is warned; after 5 s more a client that can
+    come back is sent away for a while."""
     drain_s: float = Field(default=30.0, gt=0, le=3600)
     """How long open sessions may take to finish when the server is told to stop."""
     wyoming_port: Annotated[int, Field(ge=1, le=65535)] | None = None

@@ -17,7 +17,7 @@ VoxtralError
 ├── SessionTakenOver         another connection has resumed the session
 └── Refused                  not now; carries `retry_after_s`
     ├── TooManySessions      of live sessions
-    ├── Overloaded           with files
+    ├── Overloaded           with files; of a live session: its finals come too late
     ├── TooManyRequests      of one peer within a minute
     └── Stopping             the server is about to stop
 """
@@ -121,7 +121,7 @@ class TooManySessions(Refused):
 
 
 class Overloaded(Refused):
-    """Too many files are waiting."""
+    """Too many files are waiting, or the finals of a live session come too late."""
 
     code = "overloaded"
 

@@ -57,6 +57,10 @@ class Ledger:
         dropped = self._received - self._consumed
         return Closed(self._received, self._consumed, dropped, sanitized, self._utterances)
 
+    def lag_s(self, end: int | None) -> float:
+        """How long ago the audio came whose final is awaited, `end` being where it ends; 0 where there is none."""
+        return 0.0 if end is None or not self._moments else self._seconds_since(end)
+
     def _seconds_since(self, at: int) -> float:
         """How long ago the sample just before position `at` arrived; of old ones, at least how long."""
         index = min(bisect_left(self._ends, at), len(self._moments) - 1)

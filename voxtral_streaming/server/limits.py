@@ -20,6 +20,8 @@ RESUME_TIMEOUT_S = 10.0  # a connection that does not say for so long what it re
 HISTORY_FRAMES = 1024  # messages kept until they are acknowledged; that many for 10 s: `slow_consumer`
 HISTORY_BYTES = 2**20  # of them; one message more may be kept
 ACK_EVERY_S = 1.0  # of audio received, its sender is told
+LAG_INTERVAL_S = 1.0  # between two looks at how late the finals of a session are
+LATE_LOOKS = 5  # after the first at which they were too late: `overloaded`, close 4503
 
 PING_INTERVAL_S = 20.0  # between two pings of the server
 PING_TIMEOUT_S = 20.0  # a ping unanswered for so long, with no message of the client waiting here: close 1011

@@ -49,10 +49,10 @@ from voxtral_streaming.server.dialects.actions import (
     Tick,
     Warned,
 )
-from voxtral_streaming.server.errors import IdleTimeout, Refused, SlowConsumer, Stopping
+from voxtral_streaming.server.errors import IdleTimeout, Overloaded, Refused, SlowConsumer, Stopping
 from voxtral_streaming.server.intake import Intake
 from voxtral_streaming.server.ledger import Ledger
-from voxtral_streaming.server.limits import TOKEN_BYTES
+from voxtral_streaming.server.limits import LAG_INTERVAL_S, LATE_LOOKS, RETRY_AFTER_S, TOKEN_BYTES
 from voxtral_streaming.server.line import Line
 from voxtral_streaming.server.outbox import Outbox
 from voxtral_streaming.server.problems import answer, count
@@ -139,6 +139,7 @@ class LiveSession:
         self._is_written = asyncio.Event()
         self._ledger = Ledger(service.metrics)
         self._tally = Tally()
+        self._backlog = recognise.Backlog()
         self._has_warned = False
         self._misses_engine = False
 
@@ -190,7 +191,7 @@ class LiveSession:
     async def _converse(self) -> VoxtralError | None:
         """Read and recognise until the audio ends or something fails."""
         try:
-            await unless(self._read(), self._recognise())
+            await unless(self._watch(), unless(self._read(), self._recognise()))
         except EngineError as error:
             logger.error("recognition failed: %s", error)
             return error
@@ -279,7 +280,26 @@ class LiveSession:
     async def _acknowledge(self) -> None:
         """Tell a client that keeps its audio until it is received how much of it was."""
         if self._tally.is_due():
-            await self._outbox.put(Acked(self._tally.n_bytes, self._tally.n_messages))
+            await self._outbox.put(Acked(self._tally.n_bytes, self._tally.n_messages, self._lag_s))
+
+    @property
+    def _lag_s(self) -> float:
+        """How long ago the audio came whose final is awaited."""
+        return self._ledger.lag_s(self._backlog.oldest)
+
+    async def _watch(self) -> NoReturn:
+        """Tell a client that its finals come late; and later, if it can come back, to do so in a while."""
+        n_late = 0  # looks, one after the other
+        while True:
+            await asyncio.sleep(LAG_INTERVAL_S)
+            lag = self._lag_s
+            n_late = n_late + 1 if lag > self._service.config.server.max_lag_s else 0
+            message = f"the audio whose final is awaited came {lag:.1f} s ago"
+            if n_late == 1:
+                await self._outbox.put(Warned("overloaded", message, lag_s=lag, retry_after_s=RETRY_AFTER_S))
+            elif n_late > LATE_LOOKS and self._line.window_s:
+                self._line.hang_up(Overloaded(message))
+                n_late = 0
 
     async def _take(self, samples: Samples) -> None:
         """Pass samples on as soon as recognition has room for them."""
@@ -310,7 +330,10 @@ class LiveSession:
             return
         transcriber = self._service.transcriber
         events = transcriber.stream(
-            self._audio(), options=start.options, endpointer=endpointer(start.turns, transcriber)
+            self._audio(),
+            options=start.options,
+            endpointer=endpointer(start.turns, transcriber),
+            backlog=self._backlog,
         )
         async with aclosing(events):
             async for event in events:

@@ -249,7 +249,10 @@ class TestEncode:
                     "resume": None,
                 },
             ),
-            (Acked(96000, 2), {"type": "ack", "received_bytes": 96000, "received_messages": 2}),
+            (
+                Acked(96000, 2, 0.12345),
+                {"type": "ack", "received_bytes": 96000, "received_messages": 2, "lag_s": 0.123},
+            ),
             (SpeechStarted(0, 8000), {"type": "speech_started", "utterance": 0, "at": 8000, "seconds": 0.5}),
             (SpeechStopped(0, 8000), {"type": "speech_stopped", "utterance": 0, "at": 8000, "seconds": 0.5}),
             (

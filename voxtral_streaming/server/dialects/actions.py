@@ -125,6 +125,7 @@ class Acked:
 
     n_bytes: int
     n_messages: int
+    lag_s: float  # how long ago the audio came whose final is awaited
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,8 @@ class Warned:
     code: str
     message: str
     param: str | None = None
+    lag_s: float | None = None  # of `overloaded`: how late finals are
+    retry_after_s: int | None = None  # of `overloaded`: when to come back, should the connection be closed
 
 
 @dataclass(frozen=True, slots=True)

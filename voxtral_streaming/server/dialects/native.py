@@ -188,14 +188,16 @@ class Native:
                     **_in_force(start.options),
                     "resume": resume,
                 }
-            case Acked(n_bytes, n_messages):
-                return {"type": "ack", "received_bytes": n_bytes, "received_messages": n_messages}
+            case Acked(n_bytes, n_messages, lag_s):
+                received = {"received_bytes": n_bytes, "received_messages": n_messages}
+                return {"type": "ack", **received, "lag_s": round(lag_s, 3)}
             case SpeechStarted() | Partial() | SpeechStopped() | Final():
                 return event_message(notice)
             case Flushed(id_):
                 return {"type": "flushed", "id": id_}
-            case Warned():
-                return {"type": "warning", **asdict(notice)}
+            case Warned(code, text, param):
+                lag = {"lag_s": round(notice.lag_s, 3), "retry_after_s": notice.retry_after_s} if notice.lag_s else {}
+                return {"type": "warning", "code": code, "message": text, "param": param, **lag}
             case Failed(error):
                 return {"type": "error", "error": problem(error), "fatal": True}
             case Closed():
