@@ -118,6 +118,20 @@ DOORS = (
         "tests/server/test_tls.py::TestFiles::test_a_pair",
     ),
     _guard(
+        "only the client of a session comes back to it",
+        f"{SERVER}/resuming.py",
+        "if session is None or not hmac.compare_digest(token.encode(), asked.token.encode()):",
+        "if session is None:",
+        "tests/server/test_resume.py::TestRefusals::test_what_is_not_there_and_what_is_not_known_sound_the_same",
+    ),
+    _guard(
+        "what a session keeps for its client",
+        f"{SERVER}/history.py",
+        "return len(self._frames) >= HISTORY_FRAMES or self._n_bytes >= HISTORY_BYTES",
+        "return False",
+        "tests/server/test_resume.py::TestBounds::test_client_that_does_not_read_may_come_back",
+    ),
+    _guard(
         "an unusable certificate changes nothing",
         f"{SERVER}/tls.py",
         "        self._read()  # a pair",
@@ -446,7 +460,7 @@ SECRETS = (
     _guard(
         "what the engine says stays here",
         f"{SERVER}/errors.py",
-        'message = "recognition failed" if isinstance(error, EngineError) else error.message',
+        "message = next((message for kind, message in TOLD.items() if isinstance(error, kind)), error.message)",
         "message = error.message",
         f"{FILES}::TestRefusals::test_failure_of_the_engine",
     ),
@@ -527,4 +541,87 @@ WYOMING = (
     ),
 )
 
-GUARDS = (*DOORS, *BOUNDS, *SOURCES, *DECODERS, *SECRETS, *WYOMING)
+ENGINE, PROCESS_TESTS = "voxtral_streaming/engines", "tests/engines/process"
+
+ISOLATION = (
+    _guard(
+        "what a lost engine had heard",
+        f"{ENGINE}/replay.py",
+        "for block in self._blocks:",
+        "for block in ():",
+        "tests/engines/test_replay.py::test_what_was_fed_is_fed_again_and_what_follows_behind_it",
+        quick=True,
+    ),
+    _guard(
+        "audio that ends the engine again and again",
+        f"{ENGINE}/replay.py",
+        "is_found = len(inside) == 1 and inside[0].is_suspect and not self._n_acquitted",
+        "is_found = False",
+        "tests/engines/test_replay.py::test_the_deadly_one_is_found_among_the_innocent",
+    ),
+    _guard(
+        "stable text that was shown before the engine was lost",
+        f"{ENGINE}/replay.py",
+        "return replace(hypothesis, stable=shown, tentative=text[len(shown) :])",
+        "return hypothesis",
+        "tests/engines/test_replay.py::TestContinued",
+    ),
+    _guard(
+        "an engine that gives no sign of life",
+        f"{ENGINE}/process/watchdog.py",
+        "if now - self._heard > policy.silence_s:",
+        "if False:",
+        f"{PROCESS_TESTS}/test_watchdog.py",
+    ),
+    _guard(
+        "an engine that answers nobody",
+        f"{ENGINE}/process/watchdog.py",
+        "if self._n_awaited and now - self._progressed > patience_s:",
+        "if False:",
+        f"{PROCESS_TESTS}/test_watchdog.py",
+    ),
+    _guard(
+        "the memory of the engine",
+        f"{ENGINE}/process/watchdog.py",
+        "if policy.max_bytes is not None and vitals is not None and vitals.n_bytes > policy.max_bytes:",
+        "if False:",
+        f"{PROCESS_TESTS}/test_watchdog.py",
+    ),
+    _guard(
+        "an engine that outlives the server",
+        f"{ENGINE}/process/host.py",
+        "    die_with(int(sys.argv[1]))\n",
+        "",
+        f"{PROCESS_TESTS}/test_engine.py::test_the_child_does_not_outlive_its_parent",
+    ),
+    _guard(
+        "keys of clients in the process of the engine",
+        f"{ENGINE}/process/launch.py",
+        " if not name.startswith(SETTINGS)",
+        "",
+        f"{PROCESS_TESTS}/test_engine.py::TestProcess::test_settings_and_keys_of_clients_stay_here",
+    ),
+    _guard(
+        "the length of a message of the engine",
+        f"{ENGINE}/process/wire.py",
+        "if length > MAX_BODY:",
+        "if False:",
+        f"{PROCESS_TESTS}/test_wire.py::test_nonsense_is_refused",
+    ),
+    _guard(
+        "readiness without an engine",
+        f"{SERVER}/operations.py",
+        "if not request.app.state.service.has_engine:",
+        "if False:",
+        "tests/server/test_isolated.py::test_an_engine_that_stays_away_is_said_to",
+    ),
+    _guard(
+        "sessions without an engine",
+        f"{SERVER}/live.py",
+        "        service.check_engine()\n",
+        "",
+        "tests/server/test_isolated.py::test_an_engine_that_stays_away_is_said_to",
+    ),
+)
+
+GUARDS = (*DOORS, *BOUNDS, *SOURCES, *DECODERS, *SECRETS, *WYOMING, *ISOLATION)

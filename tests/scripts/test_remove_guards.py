@@ -22,12 +22,13 @@ each_guard = pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: guard.na
 
 @cache
 def functions_of(path: Path) -> set[str]:
-    """`test_x` and `TestY::test_x` of a file."""
-    found = set()
+    """`test_x`, `TestY` and `TestY::test_x` of a file; the empty name is the whole of it."""
+    found = {""}
     for node in ast.parse(path.read_text()).body:
         inner = node.body if isinstance(node, ast.ClassDef) else [node]
         prefix = f"{node.name}::" if isinstance(node, ast.ClassDef) else ""
         found |= {prefix + one.name for one in inner if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)}
+        found |= {node.name} if isinstance(node, ast.ClassDef) else set()
     return found
 
 
