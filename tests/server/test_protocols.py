@@ -124,6 +124,9 @@ class TestHeaders:
             b"GET / HTTP/1.1\r\n\r\n",
             b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
             b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+            b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n",
+            b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, identity\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: x\r\nA: b\rc\r\n\r\n",
             b"GET / HTTP/1.1\r\nHost : x\r\n\r\n",
             HANDSHAKE + b"A: " + b"a" * 9000 + b"\r\n\r\n",
         ],
@@ -133,6 +136,15 @@ class TestHeaders:
         assert await connection.status() == 400
         body = await asyncio.wait_for(connection.reader.read(), 5)
         assert body.startswith(b'{"error": {"code": "bad_request"')
+
+    @pytest.mark.parametrize(
+        "request_", [b"GET / HTTP/1.1\nHost: x\n\n", b"GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n c\r\n\r\n"]
+    )
+    async def test_odd_line_ends_make_one_request(self, raw: OpenRaw, request_: bytes) -> None:
+        connection = await raw(send=request_)
+        assert await connection.status() == 200
+        connection.writer.write_eof()
+        assert b"HTTP/1.1" not in await asyncio.wait_for(connection.reader.read(), 5)
 
     async def test_length_and_chunks_make_one_request(self, raw: OpenRaw) -> None:
         smuggled = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
