@@ -21,7 +21,7 @@ from voxtral_streaming.audio.units import Samples
 from voxtral_streaming.engines.base import Capabilities, Engine, Stream, StreamOptions, Supervised
 from voxtral_streaming.engines.options import check_options
 from voxtral_streaming.engines.whisper.agreement import covered
-from voxtral_streaming.errors import EngineFailed, EngineLost, EngineUnavailable, PoisonAudio
+from voxtral_streaming.errors import EngineFailed, EngineLost, EngineUnavailable, PoisonAudio, VoxtralError
 from voxtral_streaming.transcript import Hypothesis
 
 SUSPECT = 2  # ends of the engine that make a suspect
@@ -246,7 +246,7 @@ class ReplayStream:
         stream = self._opened(engine)
         try:
             await (stream.finish() if self._is_finishing else stream.flush())
-        except EngineFailed as error:
+        except VoxtralError as error:
             logger.warning("a suspect utterance failed: %s", error)  # whoever asks for it hears it
         finally:
             stream.close()

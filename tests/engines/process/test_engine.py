@@ -293,4 +293,8 @@ def test_the_child_does_not_outlive_its_parent(root: Path, state: str) -> None:
     assert is_running(pid)
     parent.kill()
     parent.communicate()
-    asyncio.run(eventually(lambda: not is_running(pid)))
+    try:
+        asyncio.run(eventually(lambda: not is_running(pid)))
+    except AssertionError:
+        os.kill(pid, signal.SIGKILL)
+        raise

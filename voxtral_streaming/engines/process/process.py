@@ -6,7 +6,7 @@ import asyncio
 import logging
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
 
 from voxtral_streaming.audio.units import Samples
@@ -32,19 +32,15 @@ from voxtral_streaming.engines.process.wire import (
     receive,
 )
 from voxtral_streaming.errors import (
+    AudioError,
     EngineError,
     EngineFailed,
     EngineLost,
     EngineUnavailable,
     UnsupportedOption,
     VoxtralError,
-    WeightsError,
 )
 from voxtral_streaming.transcript import Hypothesis
-
-ERRORS: dict[str, type[VoxtralError]] = {
-    error.code: error for error in (EngineError, WeightsError, EngineUnavailable, EngineFailed, UnsupportedOption)
-}
 
 LAST_WORDS_S = 1.0  # between closing the socket and ending, for a traceback
 
@@ -91,6 +87,8 @@ class EngineProcess:
             self.started = await asyncio.wait_for(self._started(), self._policy.start_s)
         except asyncio.TimeoutError as error:
             raise EngineUnavailable(f"the engine was not ready after {self._policy.start_s:g} s") from error
+        except ValueError as error:
+            raise EngineUnavailable(f"the process of the engine spoke nonsense: {error}") from error
         self.is_alive = True
         self._watchdog = Watchdog(self._policy, time.monotonic())
         self._serving = asyncio.create_task(self._serve(lost))
@@ -249,7 +247,14 @@ class ProcessStream:
 
 def error_of(failure: Failed) -> VoxtralError:
     """The error that the child raised."""
-    return ERRORS.get(failure.code, EngineFailed)(failure.message, param=failure.param)
+    kinds = {kind.code: kind for root in (AudioError, EngineError, UnsupportedOption) for kind in _tree(root)}
+    return kinds.get(failure.code, EngineFailed)(failure.message, param=failure.param)
+
+
+def _tree(root: type[VoxtralError]) -> Iterator[type[VoxtralError]]:
+    yield root
+    for kind in root.__subclasses__():
+        yield from _tree(kind)
 
 
 def log(line: Logged) -> None:
