@@ -9,9 +9,8 @@ import pytest
 
 from voxtral_streaming.audio.units import Samples
 from voxtral_streaming.config import ModelConfig, StreamingConfig
-from voxtral_streaming.engines.whisper.engine import WhisperEngine
+from voxtral_streaming.engines.whisper.engine import WhisperEngine, load_whisper
 from voxtral_streaming.engines.whisper.model import Whisper
-from voxtral_streaming.engines.whisper.weights import read_model
 
 CONFIG = ModelConfig(name="whisper-base", device="cpu")
 
@@ -32,7 +31,7 @@ def decoded(path: Path) -> Samples:
 
 @pytest.fixture(scope="session")
 def model() -> Whisper:
-    return Whisper(read_model(CONFIG.name), CONFIG)
+    return load_whisper(CONFIG)
 
 
 @pytest.fixture

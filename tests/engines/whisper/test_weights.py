@@ -1,18 +1,21 @@
 from __future__ import annotations
 
+import hashlib
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from voxtral_streaming.config import ModelConfig
 from voxtral_streaming.engines.whisper import weights
-from voxtral_streaming.engines.whisper.model import Whisper
+from voxtral_streaming.engines.whisper.engine import load_whisper
 from voxtral_streaming.engines.whisper.weights import (
     BuiltinModel,
     PackagedFile,
     builtin_models,
-    find_folder,
-    read_model,
+    complete,
+    model_folder,
 )
 from voxtral_streaming.errors import WeightsError
 
@@ -37,19 +40,31 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 SPLIT = PackagedFile(
     "model.bin",
     (("split_weights", "one"), ("split_weights", "two")),
-    "8a91f05a9e2b8e9ddf7ed3e4c7ee6b2f58a6a0e8e6a8ed9b4f0fcd6f43f7d4c1",
+    hashlib.sha256(b"leftright").hexdigest(),
 )
+MODEL = BuiltinModel("split", (SPLIT,))
 
 
-def test_pieces_are_joined_and_a_wrong_byte_is_named(package: Path) -> None:
-    with pytest.raises(WeightsError, match=r"split_weights/one \+ split_weights/two: sha256 is \w{64}, expected 8a91"):
-        SPLIT.read()
+def test_pieces_are_joined(package: Path, tmp_path: Path) -> None:
+    MODEL.write(tmp_path)
+    assert (tmp_path / "model.bin").read_bytes() == b"leftright"
+
+
+def test_a_wrong_byte_is_named(package: Path) -> None:
+    (package / "two").write_bytes(b"Right")
+    with pytest.raises(WeightsError, match=r"split_weights/one \+ split_weights/two: sha256 is \w{64}, expected"):
+        list(SPLIT.blocks())
+
+
+def test_no_room_to_join_the_pieces_is_told(package: Path, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="No such file or directory; TMPDIR names another place"):
+        MODEL.write(tmp_path / "absent")
 
 
 def test_a_missing_piece_is_named(package: Path) -> None:
     (package / "two").unlink()
     with pytest.raises(WeightsError, match="No such file"):
-        SPLIT.read()
+        list(SPLIT.blocks())
 
 
 def test_a_missing_package_is_named() -> None:
@@ -60,27 +75,31 @@ def test_a_missing_package_is_named() -> None:
 
 
 def test_an_unknown_name_says_what_is_known() -> None:
-    with pytest.raises(WeightsError, match=r"neither a built-in model \(whisper-base, whisper-tiny.en\)"):
-        read_model("nobody/nothing")
+    with (
+        pytest.raises(WeightsError, match=r"neither a built-in model \(whisper-base, whisper-tiny.en\)"),
+        model_folder("nobody/nothing"),
+    ):
+        pass
 
 
 def test_a_folder_must_hold_a_model(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(WeightsError, match=r"no model\.bin, tokenizer\.json"):
-        weights.read_folder(find_folder(str(tmp_path)))
+        complete(tmp_path)
 
 
-def test_a_folder_gives_the_same_files_as_the_packages(tmp_path: Path) -> None:
-    files = read_model("whisper-tiny.en")
-    for name, content in files.items():
-        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.read())
-    folder = read_model(str(tmp_path))
-    assert folder.keys() == files.keys()
-    assert folder["tokenizer.json"] == files["tokenizer.json"]
+def test_a_folder_is_as_good_as_a_package(tmp_path: Path) -> None:
+    with model_folder("whisper-tiny.en") as joined:
+        shutil.copytree(joined, tmp_path / "mine")
+    assert not joined.exists()
+    with model_folder(str(tmp_path / "mine")) as folder:
+        assert folder == tmp_path / "mine"
+    loaded = load_whisper(ModelConfig(name=str(folder), device="cpu"))
+    assert not loaded.is_multilingual
 
 
-def test_altered_weights_are_never_loaded(package: Path) -> None:
-    files = read_model("whisper-tiny.en")
-    files["model.bin"] = SPLIT
+def test_altered_weights_are_never_loaded(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (package / "one").write_bytes(b"altered")
+    monkeypatch.setattr(weights, "_BUILTIN", (replace(MODEL, name="whisper-base"),))
     with pytest.raises(WeightsError, match="sha256 is"):
-        Whisper(files, ModelConfig(name="whisper-tiny.en", device="cpu"))
+        load_whisper(ModelConfig(name="whisper-base", device="cpu"))

@@ -17,7 +17,7 @@ from voxtral_streaming.engines.whisper.model import Whisper
 from voxtral_streaming.engines.whisper.recognition import finalised, recognise_batch
 from voxtral_streaming.engines.whisper.scheduler import Kind, Scheduler, partial_interval
 from voxtral_streaming.engines.whisper.stream import Completion, Recognition, WhisperStream
-from voxtral_streaming.engines.whisper.weights import read_model
+from voxtral_streaming.engines.whisper.weights import model_folder
 from voxtral_streaming.engines.whisper.windows import HOP, LONGEST, SILENCE
 from voxtral_streaming.errors import EngineFailed, UnsupportedOption
 from voxtral_streaming.memory import give_back
@@ -32,7 +32,8 @@ COST_MEMORY = 0.9  # weight of the past in the running mean of that cost
 
 def load_whisper(config: ModelConfig) -> Whisper:
     """Check the weights and load them."""
-    return Whisper(read_model(config.name, config.revision), config)
+    with model_folder(config.name, config.revision) as folder:
+        return Whisper(folder, config)
 
 
 class WhisperEngine:

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import ctranslate2
@@ -16,7 +17,6 @@ from numpy.typing import NDArray
 
 from voxtral_streaming.audio.units import SAMPLE_RATE, Samples
 from voxtral_streaming.config import ModelConfig
-from voxtral_streaming.engines.whisper.weights import ModelFiles
 from voxtral_streaming.engines.whisper.windows import HOP
 from voxtral_streaming.errors import EngineUnavailable
 from voxtral_streaming.transcript import Word
@@ -52,17 +52,17 @@ class Decoded:
 class Whisper:
     """The loaded model. Every method may be called from several threads at once."""
 
-    def __init__(self, files: ModelFiles, config: ModelConfig) -> None:
+    def __init__(self, folder: Path, config: ModelConfig) -> None:
+        """Load the model from its folder, which is not needed afterwards."""
         device, _, index = config.device.partition(":")
         try:
             self._model = WhisperModel(
-                config.name,
+                str(folder),
                 device=device,
                 device_index=int(index or 0),
                 compute_type=config.compute_type,
                 cpu_threads=1,
                 num_workers=config.workers,
-                files=dict(files),
             )
         except (RuntimeError, ValueError) as error:
             raise EngineUnavailable(f"{config.name} on {config.device}: {error}", param="model.device") from error

@@ -1,21 +1,23 @@
 """Where the weights of the built-in engine come from, and the check that they are what they should be.
 
-Two models ship as pinned Python packages and are read from there into memory; nothing is downloaded and
-nothing is written. Any other CTranslate2 Whisper model is named by its folder, or by its hub name when it is
-already in the local hub cache.
+Two models ship as pinned Python packages, one of them in pieces; nothing is downloaded. For the moment of loading
+they are joined in a folder, because CTranslate2 keeps for good what it is given in memory (145 MB of whisper-base). Any
+other CTranslate2 Whisper model is named by its folder, or by its hub name when it is already in the local hub cache.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TypeAlias
+from tempfile import TemporaryDirectory
 
 from voxtral_streaming.errors import WeightsError
 
-WEIGHTS = "model.bin"
+BLOCK = 2**20  # bytes that are read at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +28,25 @@ class PackagedFile:
     pieces: tuple[tuple[str, str], ...]  # (package, path inside it), in order
     sha256: str
 
-    def read(self) -> bytes:
-        """The whole file; raises `WeightsError` when a piece is missing or the hash is wrong."""
-        content = b"".join(self._piece(package, path) for package, path in self.pieces)
-        digest = hashlib.sha256(content).hexdigest()
-        if digest != self.sha256:
-            raise WeightsError(f"{self._where()}: sha256 is {digest}, expected {self.sha256}; reinstall the package")
-        return content
+    def blocks(self) -> Iterator[bytes]:
+        """The file, to its end; raises `WeightsError` when a piece is missing, or at the end when the hash is wrong."""
+        digest = hashlib.sha256()
+        for package, path in self.pieces:
+            for block in self._piece(package, path):
+                digest.update(block)
+                yield block
+        if digest.hexdigest() != self.sha256:
+            found = digest.hexdigest()
+            raise WeightsError(f"{self._where()}: sha256 is {found}, expected {self.sha256}; reinstall the package")
 
-    def _piece(self, package: str, path: str) -> bytes:
+    def _piece(self, package: str, path: str) -> Iterator[bytes]:
         spec = find_spec(package)
         if spec is None or not spec.submodule_search_locations:
             raise WeightsError(f"the package {package.replace('_', '-')}, which holds {self.name}, is not installed")
         try:
-            return (Path(spec.submodule_search_locations[0]) / path).read_bytes()
+            with (Path(spec.submodule_search_locations[0]) / path).open("rb") as piece:
+                while block := piece.read(BLOCK):
+                    yield block
         except OSError as error:
             raise WeightsError(f"{self._where()}: {error.strerror}; reinstall the package") from error
 
@@ -54,16 +61,24 @@ class BuiltinModel:
     name: str
     files: tuple[PackagedFile, ...]
 
-    def read(self) -> ModelFiles:
-        """All files, each checked against its hash when it is read: the weights last, by who loads them."""
-        return {file.name: file if file.name == WEIGHTS else file.read() for file in self.files}
+    def write(self, folder: Path) -> None:
+        """Put all files into a folder, each checked against its hash."""
+        try:
+            for file in self.files:
+                with (folder / file.name).open("wb") as joined:
+                    joined.writelines(file.blocks())
+        except OSError as error:
+            raise WeightsError(
+                f"{self.name} is joined in {folder.parent}: {error.strerror}; TMPDIR names another place"
+            ) from error
 
     def verify(self) -> list[str]:
         """What is wrong with the installed files; empty when all is well."""
         problems = []
         for file in self.files:
             try:
-                file.read()
+                for _ in file.blocks():
+                    pass
             except WeightsError as error:
                 problems.append(error.message)
         return problems
@@ -130,9 +145,6 @@ _BUILTIN = (
     ),
 )
 
-ModelFiles: TypeAlias = dict[str, bytes | PackagedFile]
-"""File name → content, as CTranslate2 takes a model from memory; weights are read when it asks for them."""
-
 _MODEL_FILES = ("model.bin", "config.json", "tokenizer.json")
 
 
@@ -141,10 +153,19 @@ def builtin_models() -> dict[str, BuiltinModel]:
     return {model.name: model for model in _BUILTIN}
 
 
-def read_model(name: str, revision: str | None = None) -> ModelFiles:
-    """The files of a built-in model, of a CTranslate2 model folder, or of a model in the local hub cache."""
+@contextmanager
+def model_folder(name: str, revision: str | None = None) -> Iterator[Path]:
+    """The folder of a CTranslate2 model: built in, named by its folder, or in the local hub cache.
+
+    That of a built-in model is gone after the context. Raises `WeightsError`.
+    """
     builtin = builtin_models().get(name)
-    return builtin.read() if builtin else read_folder(find_folder(name, revision))
+    if builtin is None:
+        yield complete(find_folder(name, revision))
+        return
+    with TemporaryDirectory(prefix="voxtral-") as folder:
+        builtin.write(Path(folder))
+        yield Path(folder)
 
 
 def find_folder(name: str, revision: str | None = None) -> Path:
@@ -165,12 +186,11 @@ def find_folder(name: str, revision: str | None = None) -> Path:
         ) from error
 
 
-def read_folder(folder: Path) -> ModelFiles:
-    """The files of a CTranslate2 Whisper model in a folder."""
+def complete(folder: Path) -> Path:
+    """The folder, if it holds a CTranslate2 Whisper model."""
     missing = [name for name in _MODEL_FILES if not (folder / name).is_file()]
     if missing:
         raise WeightsError(
             f"{folder}: no {', '.join(missing)}; a CTranslate2 Whisper model is needed", param="model.name"
         )
-    names = [*_MODEL_FILES, "preprocessor_config.json", *(path.name for path in folder.glob("vocabulary.*"))]
-    return {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
+    return folder
