@@ -54,7 +54,7 @@ $(INSTALLED_DEV): requirements/dev.txt requirements/torch.txt pyproject.toml | $
 # The locks name no index: each machine uses its own. The first lock holds the others to its versions.
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --no-header --no-annotate \
 	--no-emit-index-url --no-emit-package torch --no-emit-package setuptools
-WHOLE := --override requirements/overrides.in --extra voxtral --extra microphone --extra bench --extra wyoming pyproject.toml requirements/torch-needs.in
+WHOLE := --override requirements/overrides.in --extra voxtral --extra microphone --extra bench pyproject.toml requirements/torch-needs.in
 
 lock: $(INSTALLED_DEV)
 	$(COMPILE) --upgrade --generate-hashes --extra dev $(WHOLE) -o requirements/dev.txt
