@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import resource
 import socket
@@ -105,6 +106,22 @@ class TestLeaving:
             writer.transport.abort()
         await eventually(lambda: len(server.service.uploads) == 0 and not server.server.server_state.connections)
         assert psutil.Process().num_fds() <= before + 2
+
+
+class TestDisk:
+    @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+    async def test_uploads_without_room_are_put_off_and_live_sessions_go_on(
+        self, server: Running, connect: Connect, sound: Sound, monkeypatch: pytest.MonkeyPatch, number: int
+    ) -> None:
+        def refuse(*_: object, **__: object) -> None:
+            raise OSError(number, "there is no room")
+
+        monkeypatch.setattr("voxtral_streaming.audio.decode.tempfile.TemporaryFile", refuse)
+        async with httpx.AsyncClient(base_url=f"http://{server.host}", verify=False) as http:
+            answer = await http.post(DOOR, files={"file": b"RIFF"})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "overloaded")
+        assert answer.headers["retry-after"]
+        assert await is_well(server, connect, sound)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -84,6 +85,8 @@ SCHEMA: dict[str, Any] = {
     },
 }
 
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+
 logger = logging.getLogger(__name__)
 
 
@@ -118,6 +121,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _answer_framework)
     app.add_exception_handler(RequestValidationError, _answer_validation)
     app.add_exception_handler(ClientDisconnect, _answer_nobody)
+    app.add_exception_handler(OSError, _answer_full_disk)
     app.add_exception_handler(Exception, _answer_bug)
 
 
@@ -144,6 +148,14 @@ async def _answer_validation(request: Request, error: Exception) -> Response:
 
 async def _answer_nobody(request: Request, error: Exception) -> Response:
     return Response()  # the client has left
+
+
+async def _answer_full_disk(request: Request, error: Exception) -> Response:
+    """Recordings wait in temporary files; where there is no room for them, later there may be."""
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        logger.error("no room for a recording: %s", error.strerror)
+        return await _answer_own(request, Overloaded("there is no room for recordings now"))
+    raise error
 
 
 async def _answer_bug(request: Request, error: Exception) -> Response:
