@@ -21,6 +21,7 @@ from bench.clips import ROOT
 from bench.machine import listening_process
 
 SERVE = (sys.executable, "-m", "voxtral_streaming.cli.main", "serve")
+MAX_SESSIONS = "1000"  # more than the machine carries: how that shows is to be measured
 READY_S = 120.0
 STOP_S = 20.0
 LOCAL = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -51,7 +52,8 @@ def running(url: str, pid: int | None = None, key: str | None = None) -> Target:
 def started(settings: Mapping[str, str]) -> Iterator[Target]:
     """Start this project's server with the configuration overrides of `settings`; stopped at the end."""
     port = _free_port()
-    environment = {**os.environ, **settings, "VOXTRAL_SERVER__PORT": str(port)}
+    environment = {"VOXTRAL_SERVER__MAX_SESSIONS": MAX_SESSIONS, **os.environ, **settings}
+    environment["VOXTRAL_SERVER__PORT"] = str(port)
     with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
         previous = signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to stop, stop the server first
         process = subprocess.Popen(SERVE, cwd=ROOT, env=environment, stdout=said, stderr=subprocess.STDOUT)

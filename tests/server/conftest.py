@@ -254,7 +254,11 @@ def configuration(**sections: dict[str, Any]) -> Config:
         "model": {"name": "whisper-base", "device": "cpu"},
         "audio": {"sample_rate": 16000},
         "vad": {"threshold": 0.01, "detector": "energy"},
-        "server": {"max_wrong_keys_per_minute": 10_000, "max_starts_per_minute": 1_000_000},  # all tests are one peer
+        "server": {
+            "max_sessions": 16,
+            "max_wrong_keys_per_minute": 10_000,  # all tests are one peer
+            "max_starts_per_minute": 1_000_000,
+        },
     }
     names = required.keys() | sections.keys()
     return Config.model_validate({name: {**required.get(name, {}), **sections.get(name, {})} for name in names})

@@ -74,7 +74,7 @@ class TestErrors:
 class TestHealth:
     def test_live_and_ready(self, server: Running) -> None:
         assert get(server, "/health/live").json() == {"status": "live"}
-        assert get(server, "/health/ready").json() == {"status": "ready"}
+        assert get(server, "/health/ready").json() == {"status": "ready", "sessions": 0, "max_sessions": 16}
 
 
 class TestMetrics:

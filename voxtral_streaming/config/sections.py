@@ -22,6 +22,7 @@ from voxtral_streaming.config.values import (
     Host,
     HostPattern,
     Language,
+    Limit,
     LogFile,
     MemorySize,
     Milliseconds,
@@ -53,8 +54,9 @@ class ServerConfig(Section):
     """Address to listen on; anything but a loopback address needs `api_keys` or `insecure`."""
     port: int = Field(default=8000, ge=1, le=65535)
     """TCP port."""
-    max_sessions: int = Field(default=16, ge=1, le=10_000)
-    """Live sessions at once; one more is refused with a reason."""
+    max_sessions: Limit = "auto"
+    """Live sessions at once; one more is refused with a reason. `auto`: as many as the loaded engine carries, which is
+    measured when the server starts."""
     allowed_origins: tuple[Origin, ...] = ()
     """Origins of web pages, besides the server's own, that may open a WebSocket."""
     api_keys: tuple[ApiKey, ...] = ()

@@ -28,6 +28,7 @@ class Capabilities:
     biasing: bool = False  # takes a prompt or key words
     max_utterance_s: float = 30.0  # longer utterances must be cut by the endpointer
     tells_language: bool = True  # hypotheses say which language was detected
+    max_streams: int | None = None  # streams at once; None: as many as it has time for
     converses_s: float = 0.0  # takes a conversation about a recording of up to so many seconds; 0: transcribes only
 
     @property

@@ -14,7 +14,7 @@ class Admission:
 
     def __init__(self, limit: int, refusal: type[Refused], places: str) -> None:
         """`places` is what the guests take, in the plural, for people."""
-        self._limit = limit
+        self.limit = limit
         self._refusal = refusal
         self._places = places
         self._guests: set[Callable[[], None]] = set()
@@ -33,8 +33,8 @@ class Admission:
         """
         if self.is_draining:
             raise Stopping("the server is stopping")
-        if len(self) >= self._limit:
-            raise self._refusal(f"all {self._limit} {self._places} are taken")
+        if len(self) >= self.limit:
+            raise self._refusal(f"all {self.limit} {self._places} are taken")
         self._guests.add(hurry)
         self._is_empty.clear()
         try:

@@ -68,6 +68,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Load the model before the first request, and let go of it after the last."""
     service: Service = app.state.service
     async with service.transcriber:
+        await service.open()
         try:
             yield
         finally:

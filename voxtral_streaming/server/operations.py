@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from voxtral_streaming.errors import EngineUnavailable
 from voxtral_streaming.server.errors import Stopping
 from voxtral_streaming.server.problems import responses
+from voxtral_streaming.server.service import Service
 
 router = APIRouter()
 
@@ -20,13 +21,14 @@ async def live() -> dict[str, str]:
 
 
 @router.get("/health/ready", summary="Whether sessions are admitted", responses=responses(401, 403, 429, 503))
-async def ready(request: Request) -> dict[str, str]:
+async def ready(request: Request) -> dict[str, str | int]:
     """The engine is there, and the server is not about to stop."""
-    if request.app.state.service.is_stopping:
+    service: Service = request.app.state.service
+    if service.is_stopping:
         raise Stopping("the server is stopping")
-    if not request.app.state.service.has_engine:
+    if not service.has_engine:
         raise EngineUnavailable("the engine is being started again")
-    return {"status": "ready"}
+    return {"status": "ready", "sessions": len(service.sessions), "max_sessions": service.sessions.limit}
 
 
 @router.get(

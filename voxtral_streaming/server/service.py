@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from voxtral_streaming.config import Config
 from voxtral_streaming.engines.base import Supervised
+from voxtral_streaming.server import capacity
 from voxtral_streaming.server.admission import Admission
 from voxtral_streaming.server.connection import Connection
 from voxtral_streaming.server.dialects.actions import Frame, SessionFacts
@@ -49,12 +50,16 @@ class Service:
     @classmethod
     def of(cls, config: Config, transcriber: Transcriber) -> Service:
         """A service with nobody in it."""
-        sessions = Admission(config.server.max_sessions, TooManySessions, "live sessions")
+        sessions = Admission(capacity.MIN_SESSIONS, TooManySessions, "live sessions")
         uploads = Admission(MAX_UPLOADS, Overloaded, "places for recordings")
         metrics = Metrics(sessions.__len__, uploads.__len__)
         if isinstance(transcriber.engine, Supervised):
             metrics.supervise(transcriber.engine)
         return cls(config, transcriber, metrics, sessions, uploads, asyncio.Semaphore(UPLOADS_AT_ONCE))
+
+    async def open(self) -> None:
+        """Find out how many sessions the engine, which is loaded now, can serve."""
+        self.sessions.limit = await capacity.max_sessions(self.config, self.transcriber.engine)
 
     def begin(self, session: Coroutine[Any, Any, None], stay: AbstractContextManager[object]) -> None:
         """Run a live session in a task of its own, inside `stay`."""

@@ -63,6 +63,7 @@ class VoxtralRealtimeEngine:
             delay_ms=DELAYS_MS,
             max_utterance_s=ENDLESS_S if is_whole else self._longest_s,
             tells_language=False,
+            max_streams=self._sizes.n_rows,
         )
 
     async def start(self) -> None:
