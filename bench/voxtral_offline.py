@@ -73,19 +73,33 @@ class Ours:
 
     def decode(self, wanted: Sequence[int]) -> float:
         """Seconds in which rows get so many tokens each, after their first."""
-        first, read = [], prompt(self._batch.model.facts)
-        for row in range(len(wanted)):
-            self._batch.begin(row)
-            first += returned(self._batch.prefill(row, read, self._audio, 1))
-        tokens: list[int | None] = [*first]
+        first = self._ready(len(wanted))
+        rows = [(most - 1, token) for most, token in zip(wanted, first, strict=True)]
         started = time.perf_counter()
-        for n in range(1, max(wanted)):
-            for row, most in enumerate(wanted):
-                tokens[row] = tokens[row] if n < most else None
-            last = max(row for row, token in enumerate(tokens) if token is not None)
-            predicted = self._batch.step(tokens[: last + 1])
-            tokens[: last + 1] = [p if t is not None else None for p, t in zip(predicted, tokens, strict=False)]
+        while rows := [(n_left, token) for n_left, token in rows if n_left]:
+            predicted = self._batch.step([token for _, token in rows])
+            rows = [(n_left - 1, token) for (n_left, _), token in zip(rows, predicted, strict=True)]
+            self._close_up(rows)
         return time.perf_counter() - started
+
+    def _close_up(self, rows: list[tuple[int, int]]) -> None:
+        """As the worker does: the last row takes the place of one that is done."""
+        for row in reversed(range(len(rows))):
+            if not rows[row][0]:
+                if row < len(rows) - 1:
+                    self._batch.move(len(rows) - 1, row)
+                rows[row] = rows[-1]
+                rows.pop()
+
+    def _ready(self, n_rows: int) -> list[int]:
+        """Rows that have all read the same prompt; what each says first."""
+        read, batch = prompt(self._batch.model.facts), self._batch
+        batch.begin(0)
+        first: list[int] = returned(batch.prefill(0, read, self._audio, 1))
+        for row in range(1, n_rows):
+            batch.ring.load(row, batch.ring.view(0, len(read)))
+            batch.rewind(row, len(read))
+        return first * n_rows
 
     def read_s(self) -> float:
         """Seconds in which one prompt is read, as it would be for every token without a cache."""
@@ -123,11 +137,9 @@ class Theirs:
             moments.append(time.perf_counter())
             return torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
 
-        ids = torch.tensor([prompt(self._facts)] * n_rows, device=self._model.device)
-        features = torch.zeros(n_rows, 128, self._facts.encoder.n_mel_frames, device=ids.device)
+        ids = torch.ones(n_rows, len(prompt(self._facts)), dtype=torch.int64, device=self._model.device)
         self._model.generate(
-            input_ids=ids,
-            input_features=features,
+            input_ids=ids,  # of text: audio takes as many places, and is read before the first token
             max_new_tokens=n_tokens,
             do_sample=False,
             eos_token_id=None,

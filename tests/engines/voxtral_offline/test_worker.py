@@ -145,3 +145,21 @@ def test_a_request_that_memory_has_no_room_for_fails_alone(
     with pytest.raises(EngineFailed, match="memory"):
         requests[0].answer.result(timeout=0)
     assert len(requests[1].answer.result(timeout=0).tokens) == 10
+
+
+def test_the_last_row_takes_the_place_of_one_that_left(
+    official: Path, ask: Any, open_worker: Any, serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps go over no more rows than there are requests, and the one that moved says what it says alone."""
+    worker: Worker = open_worker(official, n_rows=3)
+    step, sizes = worker._batch.step, list[int]()
+
+    def counted(tokens: list[int | None]) -> list[int]:
+        sizes.append(len(tokens))
+        return step(tokens)
+
+    monkeypatch.setattr(worker._batch, "step", counted)
+    together = serve(worker, [ask(official, noise(1.0, seed), most=most) for seed, most in ((0, 8), (1, 20), (2, 50))])
+    [alone] = serve(open_worker(official), [ask(official, noise(1.0, 2), most=50)])
+    assert together[2].tokens == alone.tokens
+    assert sizes[-25:] == [1] * 25

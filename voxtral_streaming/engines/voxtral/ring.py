@@ -23,13 +23,13 @@ class Slots(NamedTuple):
     """Where the tokens of a step go, and what they see."""
 
     first_row: int
-    written: Tensor  # [n * q] slots counted over all rows, for the new tokens
+    written: Tensor  # [n * n_kv_heads * q] slots counted over all rows and heads, for the new tokens
     length: int  # slots that attention reads
     mask: Tensor  # [n, 1, group * q, length]: 0 where a query sees a slot, -inf elsewhere
 
 
 class LayerCache(NamedTuple):
-    """The keys and values of one layer, each [n_rows, n_slots, n_kv_heads, head_dim]."""
+    """The keys and values of one layer, each [n_rows, n_kv_heads, n_slots, head_dim]."""
 
     keys: Tensor
     values: Tensor
@@ -40,12 +40,12 @@ class LayerCache(NamedTuple):
 
 
 def _store(cache: Tensor, new: Tensor, slots: Slots) -> Tensor:
-    cache.flatten(0, 1).index_copy_(0, slots.written, new.flatten(0, 1))
-    return cache[slots.first_row : slots.first_row + new.shape[0], : slots.length].transpose(1, 2)
+    cache.flatten(0, 2).index_copy_(0, slots.written, new.transpose(1, 2).flatten(0, 2))
+    return cache[slots.first_row : slots.first_row + new.shape[0], :, : slots.length]
 
 
 class RowView(NamedTuple):
-    """The used slots of one row: keys and values [n_layers, n_slots, n_kv_heads, head_dim], positions [n_slots]."""
+    """The used slots of one row: keys and values [n_layers, n_kv_heads, n_slots, head_dim], positions [n_slots]."""
 
     keys: Tensor
     values: Tensor
@@ -72,7 +72,7 @@ class Ring(nn.Module):
         super().__init__()
         self.window, self.size = window, ring_slots(window, room) - 1
         self.group = facts.n_heads // facts.n_kv_heads
-        shape = (facts.n_layers, n_rows, self.size + 1, facts.n_kv_heads, facts.head_dim)
+        shape = (facts.n_layers, n_rows, facts.n_kv_heads, self.size + 1, facts.head_dim)
         for name in ("keys", "values"):
             self.register_buffer(name, torch.zeros(shape, dtype=dtype, device=device), persistent=False)
         held = torch.full((n_rows, self.size + 1), NOWHERE, dtype=torch.int64, device=device)  # positions
@@ -88,8 +88,9 @@ class Ring(nn.Module):
         counted = torch.arange(q, device=positions.device) < counts[:, None]  # [n, q]
         slot = torch.where(counted, 1 + positions % self.size, 0)
         self.held[first_row : first_row + n].scatter_(1, slot, torch.where(counted, positions, NOWHERE))
-        rows = torch.arange(first_row, first_row + n, device=positions.device)
-        written = rows[:, None] * (self.size + 1) + slot
+        n_heads = self.keys.shape[2]
+        heads = torch.arange(first_row * n_heads, (first_row + n) * n_heads, device=positions.device)
+        written = heads.view(n, n_heads, 1) * (self.size + 1) + slot[:, None]  # [n, n_kv_heads, q]
         return Slots(first_row, written.flatten(), length, self._mask(positions, counted, first_row, length))
 
     def _mask(self, positions: Tensor, counted: Tensor, first_row: int, length: int) -> Tensor:
@@ -114,14 +115,14 @@ class Ring(nn.Module):
     def view(self, row: int, n_positions: int) -> RowView:
         """What a row holds, given that it saw `n_positions` positions."""
         used = slice(0, min(n_positions, self.size) + 1)
-        return RowView(self.keys[:, row, used], self.values[:, row, used], self.held[row, used])
+        return RowView(self.keys[:, row, :, used], self.values[:, row, :, used], self.held[row, used])
 
     def load(self, row: int, view: RowView) -> None:
         """Put a copy of what another row holds, or held, into a row."""
         self.clear(row)
         n_slots = view.held.shape[0]
-        self.keys[:, row, :n_slots] = view.keys
-        self.values[:, row, :n_slots] = view.values
+        self.keys[:, row, :, :n_slots] = view.keys
+        self.values[:, row, :, :n_slots] = view.values
         self.held[row, :n_slots] = view.held
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from voxtral_streaming.engines.voxtral.ring import Ring
+from voxtral_streaming.engines.voxtral.ring import ALIGNMENT, Ring
 from voxtral_streaming.engines.voxtral_offline.model import VoxtralModel
 
 Advance: TypeAlias = Callable[[Tensor, Tensor, Tensor, int], tuple[Tensor]]
@@ -51,6 +51,12 @@ class Batch(nn.Module):
     def rewind(self, row: int, position: int) -> None:
         """Go back: what stood at `position` and after it is overwritten before it can be seen."""
         self._held[row] = position
+
+    @torch.inference_mode()
+    def move(self, source: int, target: int) -> None:
+        """Put the request of one row into another."""
+        self.ring.load(target, self.ring.view(source, self._held[source]))
+        self._held[target] = self._held[source]
 
     def encode(self, mel: Tensor) -> Generator[None, None, Tensor]:
         """Mel frames of a window [n_mels, n_mel_frames] to embeddings [n_tokens, dim], a piece at a time.
@@ -109,12 +115,12 @@ class Batch(nn.Module):
         held = self._held[row]
         positions = torch.arange(held, held + n, device=device)[None]
         counts = torch.tensor([n], device=device)
-        slots = self.ring.take(positions, counts, row, self.ring.length(held + n))
+        slots = self.ring.take(positions, counts, row, self._length(held + n))
         hidden = decoder(x, positions, self.ring, slots)
         self._held[row] = held + n
         if not n_predicted:
             return []
-        predicted: list[int] = decoder.head(hidden[0, -n_predicted:]).argmax(-1).tolist()
+        predicted: list[int] = likeliest(decoder.head(hidden[0, -n_predicted:])).tolist()
         return predicted
 
     @torch.inference_mode()
@@ -130,7 +136,7 @@ class Batch(nn.Module):
             torch.tensor([token or 0 for token in padded], device=device),
             torch.tensor(self._held[:n], device=device),
             torch.tensor([int(token is not None) for token in padded], device=device),
-            self.ring.length(furthest),
+            self._length(furthest),
         )
         for row, token in enumerate(tokens):
             self._held[row] += token is not None
@@ -142,7 +148,13 @@ class Batch(nn.Module):
         decoder, at = self.model.decoder, positions[:, None]
         slots = self.ring.take(at, counts, 0, length)
         hidden = decoder(decoder.embedding(tokens[:, None]), at, self.ring, slots)
-        return (decoder.head(hidden[:, 0]).argmax(-1),)
+        return (likeliest(decoder.head(hidden[:, 0])),)
+
+    def _length(self, n_positions: int) -> int:
+        """Slots to read when no row holds more than its first `n_positions` positions; few values where shapes are."""
+        if self.fixed_shapes:
+            return self.ring.length(n_positions)
+        return min(-(-(n_positions + 1) // ALIGNMENT) * ALIGNMENT, self.ring.size + 1)
 
     def shape(self, n_rows: int) -> int:
         """Rows of a step that serves the first `n_rows`."""
@@ -166,3 +178,8 @@ class Batch(nn.Module):
         for n, length in product(n_rows, sorted(lengths)):
             nothing = torch.zeros(3, n, dtype=torch.int64, device=self.device)
             self.advance(nothing[0], nothing[1], nothing[2], length)
+
+
+def likeliest(logits: Tensor) -> Tensor:
+    """The likeliest token of each row, [n] of [n, vocab]; in float32 it takes a fifth of the time on a CPU."""
+    return logits.float().argmax(-1)

@@ -98,9 +98,10 @@ class Worker:
             self._fail(f"recognition failed: {error}")
 
     def advance(self) -> None:
-        """Seat who waits, do one piece of preparation, decode one step."""
+        """Seat who waits, close gaps between rows, do one piece of preparation, decode one step."""
         self._drop()
         self._seat()
+        self._close_up()
         self._prepare()
         self._decode()
 
@@ -146,6 +147,17 @@ class Worker:
                 return row
         return None
 
+    def _close_up(self) -> None:
+        """Move the last rows that decode into free ones before them: a step goes over the rows up to the last."""
+        while (ready := self._ready()) and None in self.seats[: ready[-1]]:
+            free = self.seats.index(None)
+            self._batch.move(ready[-1], free)
+            self.seats[free], self.seats[ready[-1]] = self.seats[ready[-1]], None
+
+    def _ready(self) -> list[int]:
+        """The rows that can be given their next token."""
+        return [row for row, seat in enumerate(self.seats) if seat and not seat.preparing]
+
     def _prepare(self) -> None:
         """The next piece of the most urgent request that is not ready."""
         preparing = [(seat, seat.preparing) for seat in self.seats if seat and seat.preparing]
@@ -178,8 +190,7 @@ class Worker:
 
     def _decode(self) -> None:
         """One step of all rows that are ready."""
-        ready = [row for row, seat in enumerate(self.seats) if seat and not seat.preparing]
-        if not ready:
+        if not (ready := self._ready()):
             return
         tokens = [self._next(row) for row in range(ready[-1] + 1)]
         predicted = self._batch.step(tokens)
