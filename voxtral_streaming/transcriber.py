@@ -181,7 +181,7 @@ class Transcriber:
     ) -> AsyncGenerator[Final, None]:
         """The finals of a whole recording, each as soon as it is there; otherwise like `transcript`."""
         await self.initialize()
-        chosen = replace(self.options(options), partials=False)
+        chosen = replace(self.options(options), partials=False, is_live=False)
         cutting = endpointer or self.endpointer()
         events = recognise(blocks, cutting, self.engine, chosen, max_backlog=FILE_BACKLOG)
         async with aclosing(events):

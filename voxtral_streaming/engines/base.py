@@ -54,6 +54,7 @@ class StreamOptions:
     prompt: str | None = None  # names and words to expect
     delay_ms: int | None = None  # look-ahead of a streaming model
     partials: bool = True  # False: only `finish` decodes
+    is_live: bool = True  # False: a recording, which lets those go first who speak now
     words: bool = True  # finals have words with times
     conversation: tuple[Turn, ...] = ()  # to be answered, instead of transcribing; the audio stands in it once
     most_tokens: int | None = None  # of the answer; None: as many as there is room for

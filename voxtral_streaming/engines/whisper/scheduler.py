@@ -17,6 +17,7 @@ class Kind(IntEnum):
     FINISH = 0  # an endpoint waits for it
     FLUSH = 1  # the speech seems to be over
     PARTIAL = 2  # the utterance goes on
+    RECORDED = 3  # the end of an utterance of a recording: nobody listens to it now
 
 
 class Job(Protocol):
@@ -48,11 +49,18 @@ class Scheduler(Generic[JobT]):
     def take(self, most: Callable[[JobT], int], fits: Callable[[JobT, JobT], bool]) -> list[JobT]:
         """The next jobs to run together: the first in rank, then those that fit beside it, `most(first)` in all."""
         ranked = sorted(self._jobs, key=lambda job: job.kind)  # stable: the order of asking within a kind
-        batch = [job for n, job in enumerate(ranked) if n == 0 or fits(ranked[0], job)]
+        batch = [
+            job for n, job in enumerate(ranked) if n == 0 or (_ranks_with(ranked[0], job) and fits(ranked[0], job))
+        ]
         batch = batch[: most(batch[0])] if batch else []
         chosen = {id(job) for job in batch}
         self._jobs = [job for job in self._jobs if id(job) not in chosen]
         return batch
+
+
+def _ranks_with(first: Job, other: Job) -> bool:
+    """Whether they may run together: who speaks now does not wait for a recording."""
+    return (first.kind is Kind.RECORDED) == (other.kind is Kind.RECORDED)
 
 
 def partial_interval(shortest: int, n_streams: int, cost_s: float, n_workers: int, rate: int) -> int:

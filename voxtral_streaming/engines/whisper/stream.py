@@ -113,7 +113,7 @@ class WhisperStream:
         """The final text of all that was fed, with its words."""
         if not self._n_samples:
             return Hypothesis()
-        result, words = await self._completed(Kind.FINISH)
+        result, words = await self._completed(Kind.FINISH if self._options.is_live else Kind.RECORDED)
         decoded = result.decoded
         return Hypothesis("".join(decoded.words).strip(), "", self._placed(words), decoded.language)
 
