@@ -122,6 +122,8 @@ class Transcription(Generic[MarkT]):
         n_tokens = len(predicted.tokens)
         if (ending := self._ending) is None:
             self.text += self._written(self._writer, predicted, self._framer.n_taken)
+            if not self._has_words:
+                del self._writer.words[:-1]
             self._framer.take(n_tokens)
             return
         ending.text += self._written(ending.writer, predicted, self._framer.n_taken + ending.n_taken)
