@@ -27,7 +27,7 @@ from scripts.guards import GUARDS, Guard
 ROOT = Path(__file__).parents[1]
 PACKAGE = "voxtral_streaming"
 HEAVY = ("numpy", "httpx", "fastapi", "fastapi_offline", "websockets", "hypothesis", "prometheus_client", "uvicorn")
-OPTIONS = ("-q", "-x", "--timeout=60", "-p", "no:cacheprovider")
+OPTIONS = ("-q", "-x", "--timeout=60", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
 
 
 def without(guard: Guard, source: str) -> str:
@@ -40,8 +40,9 @@ def without(guard: Guard, source: str) -> str:
 @contextmanager
 def copy_of_the_package(guard: Guard | None) -> Iterator[Path]:
     """A copy of the repository, of links but for the package, without the guard if there is one to leave out."""
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder, ROOT.name)
+    owner, folder = os.getpid(), Path(tempfile.mkdtemp())
+    try:
+        copy = folder / ROOT.name
         copy.mkdir()
         for path in ROOT.iterdir():
             if path.name != PACKAGE:
@@ -51,6 +52,9 @@ def copy_of_the_package(guard: Guard | None) -> Iterator[Path]:
             file = copy / guard.file
             file.write_text(without(guard, file.read_text()))
         yield copy
+    finally:
+        if os.getpid() == owner:  # tests fork, too
+            shutil.rmtree(folder)
 
 
 def outcome(guard: Guard) -> str:
@@ -82,12 +86,17 @@ def _run_tests(tests: Sequence[str], guard: Guard | None) -> tuple[int, str]:
 
 
 def _become_pytest(tests: Sequence[str], root: Path, log: Path) -> NoReturn:
-    with log.open("w") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    os.chdir(root)
-    os.environ["PYTHONPATH"] = sys.path[0] = str(root)
-    os._exit(pytest.main([*OPTIONS, *tests]))
+    """Run pytest in the place of this process, which never returns from here, whatever happens."""
+    status: int = pytest.ExitCode.INTERNAL_ERROR
+    try:
+        with log.open("w") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+        os.chdir(root)
+        os.environ["PYTHONPATH"] = sys.path[0] = str(root)
+        status = pytest.main([*OPTIONS, *tests])
+    finally:
+        os._exit(status)
 
 
 def main() -> int:
