@@ -163,3 +163,19 @@ def test_the_last_row_takes_the_place_of_one_that_left(
     [alone] = serve(open_worker(official), [ask(official, noise(1.0, 2), most=50)])
     assert together[2].tokens == alone.tokens
     assert sizes[-25:] == [1] * 25
+
+
+def test_recordings_let_those_go_first_who_speak_now(official: Path, ask: Any, open_worker: Any) -> None:
+    worker: Worker = open_worker(official)
+    recorded = ask(official, noise(1.0, 0), most=60, kind=Kind.RECORDED)
+    worker.waiting.append(recorded)
+    while len(recorded.said) < 5:
+        worker.advance()
+    live = [ask(official, noise(1.0, seed), most=3, kind=kind) for seed, kind in ((1, Kind.PARTIAL), (2, Kind.FINISH))]
+    worker.waiting += live
+    worker.advance()
+    assert worker.waiting == [live[0], recorded]
+    while not worker.is_idle:
+        worker.advance()
+        assert all(request.answer.done() for request in live) or not recorded.answer.done()
+    assert len(recorded.answer.result().tokens) == 60

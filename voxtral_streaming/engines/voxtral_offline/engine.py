@@ -50,7 +50,7 @@ class VoxtralEngine:
             name="voxtral",
             model=self._config.name,
             partials=True,
-            timestamps="segment",
+            timestamps="none",
             languages=LANGUAGES,
             detects_language=True,
             max_utterance_s=max(self._longest_s, longest_utterance_s(facts, self.context)),

@@ -22,7 +22,7 @@ class VoxtralStream:
 
     def __init__(self, host: Host, options: StreamOptions) -> None:
         self._host = host
-        self._language = options.language
+        self._language, self._is_live = options.language, options.is_live
         self._recording = Recording(host)
         self._agreement = LocalAgreement()
         self._n_heard = 0  # samples, when the last hypothesis was asked for
@@ -62,7 +62,7 @@ class VoxtralStream:
         """The final text: what greedy decoding says of all the audio."""
         if not self._recording.n_samples:
             return Hypothesis()
-        answer = await self._of_all(Kind.FINISH)
+        answer = await self._of_all(Kind.FINISH if self._is_live else Kind.RECORDED)
         return Hypothesis(self._recording.text(answer.tokens), language=self._language)
 
     def close(self) -> None:
@@ -75,7 +75,7 @@ class VoxtralStream:
 
     async def _of_all(self, urgency: Kind) -> Answer:
         """The answer about all that was fed, asked for once; whoever gives up waiting does not stop it."""
-        self._urgency = min(self._urgency, urgency)
+        self._urgency = min(self._urgency, urgency) if self._is_live else urgency
         if self._whole is None:
             self._whole = asyncio.create_task(self._ask(self._urgency, self._began))
             self._asked.add(self._whole)

@@ -4,8 +4,8 @@ Continuous batching: a request takes a free row at any time and leaves it when i
 the others at most one piece of somebody's preparation is done, so that nobody's next token waits longer than a step
 and a piece. There is no clock in it.
 
-Finals go first, then whole texts, then partials: in the order of preparing, and where all rows are taken a partial
-makes room. What it said so far is its draft when its turn comes again.
+Finals go first, then whole texts, then partials, then recordings: in the order of preparing, and where all rows are
+taken one of the latter two makes room. What it said so far is its draft when its turn comes again.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class Kind(IntEnum):
     FINISH = 0  # an endpoint, or somebody with a question, waits for it
     FLUSH = 1  # the speech seems to be over
     PARTIAL = 2  # the utterance goes on
+    RECORDED = 3  # an utterance of a recording, which lets those go first who speak now
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,18 +135,17 @@ class Worker:
             self.seats[row] = _Seat(request, generation, self._preparation(row, request, generation))
 
     def _row_for(self, request: Request) -> int | None:
-        """The first free row, or one that a partial gives up for something more urgent."""
+        """The first free row, or the last one that somebody less urgent gives up for a final or a whole text."""
         if None in self.seats:
             return self.seats.index(None)
-        if request.kind is Kind.PARTIAL:
+        taken = [(seat.request.kind, row) for row, seat in enumerate(self.seats) if seat]
+        kind, row = max(taken)
+        if request.kind >= Kind.PARTIAL or kind < Kind.PARTIAL:
             return None
-        for row in reversed(range(len(self.seats))):
-            seat = self.seats[row]
-            if seat and seat.request.kind is Kind.PARTIAL:
-                seat.request.draft = tuple(seat.request.said) or seat.request.draft
-                self.waiting.append(seat.request)
-                return row
-        return None
+        if seat := self.seats[row]:
+            seat.request.draft = tuple(seat.request.said) or seat.request.draft
+            self.waiting.append(seat.request)
+        return row
 
     def _close_up(self) -> None:
         """Move the last rows that decode into free ones before them: a step goes over the rows up to the last."""
