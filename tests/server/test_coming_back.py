@@ -143,6 +143,23 @@ class TestCuts:
             with pytest.raises(SessionError):
                 await session.send(b"1234")
 
+    async def test_who_is_sent_away_for_a_while_comes_back_then(
+        self,
+        launch: Launch,
+        accounting: type[AccountingEngine],
+        sound: Sound,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        monkeypatch.setattr("voxtral_streaming.server.session.LAG_INTERVAL_S", 0.05)
+        monkeypatch.setattr("voxtral_streaming.server.session.RETRY_AFTER_S", 1)
+        server = launch(accounting(cost=2.0), server={"max_lag_s": 0.2})
+        with caplog.at_level(logging.WARNING):
+            async with connect(f"ws://{server.host}/ws") as session:
+                assert len(texts(await listen(session, sound.utterances(0.5)))) == 1
+        assert server.service.metrics.errors.labels("overloaded")._value.get() >= 1
+        assert "the session goes on" in caplog.text
+
     async def test_nobody_comes_back_who_does_not_want_to(self, launch: Launch) -> None:
         async with cable(launch()) as (line, url), connect(url, resume=False) as session:
             line.cut()

@@ -13,7 +13,7 @@ import pytest
 import websockets
 from websockets.asyncio.client import ClientConnection
 
-from voxtral_streaming.server import line, live
+from voxtral_streaming.server import line, session
 
 if TYPE_CHECKING:
     from tests.server.conftest import AccountingEngine, Connect, Eventually, Launch, Running, Sound
@@ -411,7 +411,7 @@ class TestLag:
         monkeypatch: pytest.MonkeyPatch,
         returning: Return,
     ) -> None:
-        monkeypatch.setattr(live, "LAG_INTERVAL_S", 0.05)
+        monkeypatch.setattr(session, "LAG_INTERVAL_S", 0.05)
         server = launch(accounting(cost=2.0), server={"max_lag_s": 0.2})
         audio = sound.utterances(0.5)
         client = returning(server, audio)
@@ -434,7 +434,7 @@ class TestLag:
         sound: Sound,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(live, "LAG_INTERVAL_S", 0.05)
+        monkeypatch.setattr(session, "LAG_INTERVAL_S", 0.05)
         server = launch(accounting(cost=2.0), server={"max_lag_s": 0.2})
         async with connect(server) as client:
             await client.send(sound.utterances(0.5))

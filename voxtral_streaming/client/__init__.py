@@ -8,6 +8,7 @@ async with connect("ws://127.0.0.1:8000/ws", language="en") as session:
     await sending
 """
 
+from voxtral_streaming.client.connecting import connect
 from voxtral_streaming.client.messages import (
     Acked,
     Closed,
@@ -21,7 +22,7 @@ from voxtral_streaming.client.messages import (
     decode,
 )
 from voxtral_streaming.client.pcm import encode
-from voxtral_streaming.client.session import FRAME_BYTES, Session, connect
+from voxtral_streaming.client.session import FRAME_BYTES, Session
 
 __all__ = [
     "FRAME_BYTES",

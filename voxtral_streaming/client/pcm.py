@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from voxtral_streaming.audio.pcm import DTYPES, Encoding
+from voxtral_streaming.audio.pcm import CODE, DTYPES, Encoding
 
 FULL_SCALE = 32_768  # of 16-bit samples
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The audio that is sent."""
+
+    encoding: Encoding
+    sample_rate: int
+    channels: int
+    is_live: bool
+
+    @property
+    def frame_bytes(self) -> int:
+        """A sample of every channel."""
+        return DTYPES.get(self.encoding, CODE).itemsize * self.channels
 
 
 def encode(samples: NDArray[Any], encoding: Encoding, channels: int = 1) -> bytes:

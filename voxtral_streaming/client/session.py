@@ -6,19 +6,16 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import ExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import anyio
 from numpy.typing import NDArray
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from voxtral_streaming.audio.pcm import CODE, DTYPES, Encoding
-from voxtral_streaming.audio.units import SAMPLE_RATE
 from voxtral_streaming.client.messages import (
     Acked,
     Closed,
@@ -29,8 +26,8 @@ from voxtral_streaming.client.messages import (
     Warned,
     decode_numbered,
 )
-from voxtral_streaming.client.pcm import encode
-from voxtral_streaming.client.socket import OPEN_TIMEOUT_S, expect, is_final, lost, open_socket
+from voxtral_streaming.client.pcm import Source, encode
+from voxtral_streaming.client.socket import OPEN_TIMEOUT_S, Server, is_final, lost
 from voxtral_streaming.client.unacknowledged import Item, Unacknowledged
 from voxtral_streaming.transcript import Event, Final, Flushed, Partial, SpeechStarted, SpeechStopped
 
@@ -43,43 +40,6 @@ PASSING = frozenset({"connection_lost", "handshake_failed", "too_many_requests"}
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Server:
-    url: str
-    api_key: str | None
-
-    async def open(self) -> ClientConnection:
-        """A connection for a new session."""
-        return await open_socket(self.url, self.api_key)
-
-    async def reopen(self, ticket: dict[str, Any]) -> tuple[ClientConnection, Acked]:
-        """A connection for the session of that ticket, and what of it was received."""
-        parts = urlsplit(self.url)
-        socket = await open_socket(urlunsplit(parts._replace(path=f"{parts.path}/resume")), self.api_key)
-        with ExitStack() as undo:
-            undo.callback(socket.transport.abort)
-            with suppress(ConnectionClosed):  # which is noticed when the answer is awaited
-                await socket.send(json.dumps({"type": "resume", **ticket}))
-            _, acked = await expect(socket, Acked)
-            undo.pop_all()
-        return socket, acked
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """The audio that is sent."""
-
-    encoding: Encoding
-    sample_rate: int
-    channels: int
-    is_live: bool
-
-    @property
-    def frame_bytes(self) -> int:
-        """A sample of every channel."""
-        return DTYPES.get(self.encoding, CODE).itemsize * self.channels
-
-
 class Session:
     """An open session: audio is sent, `finish` tells that there is no more, iterating gives the events to the last.
 
@@ -89,7 +49,7 @@ class Session:
     """
 
     def __init__(
-        self, server: _Server, socket: ClientConnection, source: _Source, opened: Opened, started: tuple[int, Started]
+        self, server: Server, socket: ClientConnection, source: Source, opened: Opened, started: tuple[int, Started]
     ) -> None:
         self._server = server
         self._socket = socket
@@ -288,44 +248,3 @@ def _pauses(first: float) -> Iterator[float]:
     while True:
         yield pause * random.uniform(0.5, 1.0)
         pause = min(2 * pause, LONGEST_PAUSE_S)
-
-
-@asynccontextmanager
-async def connect(
-    url: str,
-    *,
-    sample_rate: int = SAMPLE_RATE,
-    encoding: Encoding = "pcm_s16le",
-    channels: int = 1,
-    language: str | None = None,
-    prompt: str | None = None,
-    delay_ms: int | None = None,
-    partials: bool = True,
-    words: bool = True,
-    api_key: str | None = None,
-    resume: bool = True,
-    live: bool = False,
-) -> AsyncGenerator[Session, None]:
-    """Open a live session at the `/ws` of a server; leaving the context closes it, finished or not.
-
-    `sample_rate`, `encoding` and `channels` are those of the audio that will be sent; the other options are those of
-    `start` in the protocol. `resume`: come back when the connection is lost, so that nothing is lost with it. `live`:
-    the audio comes from somebody who speaks now, and cannot wait when there is no room for it any more. Raises
-    `SessionError` where the server refuses, OSError and TimeoutError where none is.
-    """
-    source = _Source(encoding, sample_rate, channels, live)
-    audio = {"encoding": encoding, "sample_rate": sample_rate, "channels": channels}
-    options = {"language": language, "prompt": prompt, "delay_ms": delay_ms, "partials": partials, "words": words}
-    server = _Server(url, api_key)
-    async with await server.open() as socket:
-        _, opened = await expect(socket, Opened)
-        with suppress(ConnectionClosed):  # which is noticed when the answer is awaited
-            await socket.send(json.dumps({"type": "start", "audio": audio, **options, "resume": resume}))
-        session = Session(server, socket, source, opened, await expect(socket, Started))
-        writing = asyncio.create_task(session.write())
-        try:
-            yield session
-        finally:
-            writing.cancel()
-            await asyncio.gather(writing, return_exceptions=True)
-            await session.close()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TypeVar
+import json
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
+from urllib.parse import urlsplit, urlunsplit
 
 import anyio
 from pydantic import ValidationError
@@ -17,6 +20,30 @@ OPEN_TIMEOUT_S = 10.0
 FINAL_CLOSES = frozenset({1000, 1001, 4404, 4409})  # closing frames after which there is no way back
 
 MessageT = TypeVar("MessageT", Opened, Started, Acked)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where sessions are had."""
+
+    url: str
+    api_key: str | None
+
+    async def open(self) -> websocket.ClientConnection:
+        """A connection for a new session."""
+        return await open_socket(self.url, self.api_key)
+
+    async def reopen(self, ticket: dict[str, Any]) -> tuple[websocket.ClientConnection, Acked]:
+        """A connection for the session of that ticket, and what of it was received."""
+        parts = urlsplit(self.url)
+        socket = await open_socket(urlunsplit(parts._replace(path=f"{parts.path}/resume")), self.api_key)
+        with ExitStack() as undo:
+            undo.callback(socket.transport.abort)
+            with suppress(ConnectionClosed):  # which is noticed when the answer is awaited
+                await socket.send(json.dumps({"type": "resume", **ticket}))
+            _, acked = await expect(socket, Acked)
+            undo.pop_all()
+        return socket, acked
 
 
 async def open_socket(url: str, api_key: str | None) -> websocket.ClientConnection:
