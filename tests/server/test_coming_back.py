@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from voxtral_streaming.client import FRAME_BYTES, Session, SessionError, connect
+from voxtral_streaming.client import FRAME_BYTES, Session, SessionError, connect, socket
 from voxtral_streaming.client import session as client
 from voxtral_streaming.client.unacknowledged import Item, Unacknowledged
 from voxtral_streaming.transcript import Event, Final, Flushed
@@ -30,6 +30,7 @@ class Cable:
         self._target = host.split(":")
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: list[asyncio.StreamWriter] = []
+        self._silent: set[asyncio.StreamWriter] = set()
         self.is_in_order = True
         self.n_connections = 0
 
@@ -45,9 +46,14 @@ class Cable:
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(4096):
-            writer.write(data)
-            await writer.drain()
+            if writer not in self._silent:
+                writer.write(data)
+                await writer.drain()
         writer.close()
+
+    def fall_silent(self) -> None:
+        """What is under way, and what follows over the connections that there are, is lost, and nobody is told."""
+        self._silent.update(self._writers)
 
     def cut(self) -> None:
         """Whatever was under way is lost."""
@@ -112,6 +118,20 @@ class TestCuts:
         assert session.closed is not None
         assert session.closed.received_samples == session.closed.consumed_samples == len(audio) // 2
         assert session.lost_frames == 0
+
+    async def test_connection_that_is_dead_is_given_up(
+        self, launch: Launch, sound: Sound, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(socket, "PING_S", 0.2)
+        monkeypatch.setattr(socket, "CLOSE_TIMEOUT_S", 0.1)
+        server, audio = launch(), sound.utterances(0.8, 0.5)
+        async with cable(server) as (line, url), connect(url) as session:
+            hearing = asyncio.create_task(listen(session, audio))
+            line.fall_silent()
+            assert len(texts(await hearing)) == 2
+        assert line.n_connections == 2
+        assert session.closed is not None
+        assert session.closed.received_samples == len(audio) // 2
 
     async def test_while_there_is_no_server_audio_is_kept(self, launch: Launch, sound: Sound) -> None:
         server, audio = launch(), sound.utterances(0.8, 0.5)

@@ -217,6 +217,15 @@ class TestCuts:
             client.socket.transport.abort()
         await eventually(lambda: len(server.service.sessions) == 0)
 
+    async def test_client_that_found_its_connection_dead_may_come_back(
+        self, launch: Launch, sound: Sound, returning: Return
+    ) -> None:
+        client = returning(launch(), b"")
+        socket = await client.begin()
+        await socket.close(1011, "keepalive ping timeout")
+        await client._use(await client.resume(), PATIENCE_S)
+        assert client.is_closed
+
     async def test_closing_ends_the_session_at_once(
         self, launch: Launch, sound: Sound, eventually: Eventually, returning: Return
     ) -> None:

@@ -14,7 +14,7 @@ from voxtral_streaming.audio.units import SAMPLE_RATE
 from voxtral_streaming.client.messages import Opened, Started
 from voxtral_streaming.client.pcm import Source
 from voxtral_streaming.client.session import Session
-from voxtral_streaming.client.socket import Server, expect
+from voxtral_streaming.client.socket import Server, expect, give_up_when_dead
 
 
 @asynccontextmanager
@@ -48,7 +48,10 @@ async def connect(
         _, opened = await expect(socket, Opened)
         with suppress(ConnectionClosed):  # which is noticed when the answer is awaited
             await socket.send(json.dumps({"type": "start", "audio": audio, **options, "resume": resume}))
-        session = Session(server, socket, source, opened, await expect(socket, Started))
+        started = await expect(socket, Started)
+        session = Session(server, socket, source, opened, started)
+        if session.options.resume is not None:
+            give_up_when_dead(socket)
         writing = asyncio.create_task(session.write())
         try:
             yield session

@@ -17,6 +17,8 @@ from voxtral_streaming.client.messages import FAILED, Acked, Opened, SessionErro
 from voxtral_streaming.errors import ProtocolError
 
 OPEN_TIMEOUT_S = 10.0
+CLOSE_TIMEOUT_S = 5.0  # for the server to answer a closing frame
+PING_S = 10.0  # between two pings, and for the answer to one where a connection may be given up
 FINAL_CLOSES = frozenset({1000, 1001, 4404, 4409})  # closing frames after which there is no way back
 
 MessageT = TypeVar("MessageT", Opened, Started, Acked)
@@ -43,20 +45,31 @@ class Server:
                 await socket.send(json.dumps({"type": "resume", **ticket}))
             _, acked = await expect(socket, Acked)
             undo.pop_all()
+        give_up_when_dead(socket)
         return socket, acked
 
 
 async def open_socket(url: str, api_key: str | None) -> websocket.ClientConnection:
     """A WebSocket whose server need not answer pings: one that has enough to do reads none, and no audio either."""
-    headers = {"Authorization": f"Bearer {api_key}"} if api_key else None
     try:
         return await websocket.connect(
-            url, additional_headers=headers, compression=None, open_timeout=OPEN_TIMEOUT_S, ping_timeout=None
+            url,
+            additional_headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
+            compression=None,
+            open_timeout=OPEN_TIMEOUT_S,
+            close_timeout=CLOSE_TIMEOUT_S,
+            ping_interval=PING_S,
+            ping_timeout=None,
         )
     except InvalidStatus as refusal:
         raise _refused(refusal) from refusal
     except (InvalidHandshake, InvalidURI) as error:
         raise SessionError("handshake_failed", str(error)) from error
+
+
+def give_up_when_dead(socket: websocket.ClientConnection) -> None:
+    """Let a connection whose pings are not answered be lost: where one may come back, a mistake costs little."""
+    socket.ping_timeout = PING_S
 
 
 def _refused(refusal: InvalidStatus) -> SessionError:

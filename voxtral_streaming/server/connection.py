@@ -15,6 +15,7 @@ from voxtral_streaming.server.errors import SlowConsumer
 from voxtral_streaming.server.limits import CLOSE_TIMEOUT_S, SEND_TIMEOUT_S
 
 LOST = 1006  # the close code of a connection that ended without a closing frame (RFC 6455, 7.1.5)
+CUT = frozenset({LOST, 1011})  # those of a client that did not mean to leave; 1011: it found the connection dead
 
 
 class Socket(Protocol):
@@ -79,5 +80,5 @@ class Connection:
                 while True:
                     await self.hear()
             except WebSocketDisconnect as end:
-                return end.code != LOST
+                return end.code not in CUT
         return False

@@ -9,7 +9,7 @@ import anyio
 from starlette.websockets import WebSocketDisconnect
 
 from voxtral_streaming.errors import ProtocolError, VoxtralError
-from voxtral_streaming.server.connection import LOST, Connection
+from voxtral_streaming.server.connection import CUT, Connection
 from voxtral_streaming.server.dialects.actions import Frame
 from voxtral_streaming.server.errors import IdleTimeout, SessionNotFound, SessionTakenOver, SlowConsumer
 from voxtral_streaming.server.history import History
@@ -57,7 +57,7 @@ class Line:
                 try:
                     frame = await connection.hear()
                 except WebSocketDisconnect as end:
-                    self._lose(connection, for_good=end.code != LOST)
+                    self._lose(connection, for_good=end.code not in CUT)
                     continue
                 if connection is self._connection:
                     return frame
