@@ -19,8 +19,8 @@ def same_window(first: Work, other: Work) -> bool:
     return first.window == other.window
 
 
-def scheduled(*jobs: Work) -> Scheduler[Work]:
-    scheduler: Scheduler[Work] = Scheduler()
+def scheduled(*jobs: Work, n_workers: int = 9) -> Scheduler[Work]:
+    scheduler: Scheduler[Work] = Scheduler(n_workers)
     for number, job in enumerate(jobs):
         job.number = number
         scheduler.add(job)
@@ -39,10 +39,26 @@ def test_a_job_that_is_promoted_takes_the_place_of_its_new_rank() -> None:
     assert scheduler.take(lambda _: 1, same_window) == [flush]
 
 
-def test_jobs_that_fit_run_together_across_ranks() -> None:
-    scheduler = scheduled(Work(Kind.PARTIAL), Work(Kind.PARTIAL, window=8), Work(Kind.FINISH))
+def test_jobs_that_fit_run_together() -> None:
+    scheduler = scheduled(Work(Kind.FLUSH), Work(Kind.FLUSH, window=8), Work(Kind.FINISH), Work(Kind.PARTIAL))
     assert [job.number for job in scheduler.take(lambda _: 8, same_window)] == [2, 0]
-    assert len(scheduler) == 1
+
+
+def test_partials_leave_one_worker_to_whole_texts_and_gather_meanwhile() -> None:
+    scheduler = scheduled(Work(Kind.PARTIAL), n_workers=2)
+    first = scheduler.take(lambda _: 8, same_window)
+    for _ in range(2):
+        scheduler.add(Work(Kind.PARTIAL))
+    assert scheduler.take(lambda _: 8, same_window) == []
+    scheduler.add(Work(Kind.FINISH))
+    assert [job.kind for job in scheduler.take(lambda _: 8, same_window)] == [Kind.FINISH]
+    scheduler.done(first)
+    assert len(scheduler.take(lambda _: 8, same_window)) == 2
+
+
+def test_an_only_worker_does_everything() -> None:
+    scheduler = scheduled(Work(Kind.PARTIAL), Work(Kind.FINISH), n_workers=1)
+    assert [scheduler.take(lambda _: 8, same_window)[0].kind for _ in range(2)] == [Kind.FINISH, Kind.PARTIAL]
 
 
 def test_what_was_given_up_is_forgotten() -> None:
@@ -62,9 +78,11 @@ def test_every_job_runs_once_and_none_waits_for_a_lower_rank(jobs: list[Work], m
         assert batch[0].kind == min(waiting)
         assert all(job.window == batch[0].window for job in batch)
         taken += [job.number for job in batch]
+        scheduler.done(batch)
     assert sorted(taken) == list(range(len(jobs)))
 
 
-def test_partials_take_at_most_half_of_the_workers_time() -> None:
+def test_partials_take_a_share_of_the_time_of_their_workers() -> None:
     assert partial_interval(4800, n_streams=1, cost_s=0.1, n_workers=2, rate=16_000) == 4800
-    assert partial_interval(4800, n_streams=16, cost_s=0.1, n_workers=2, rate=16_000) == round(1.6 * 16_000)
+    assert partial_interval(4800, n_streams=16, cost_s=0.07, n_workers=2, rate=16_000) == round(1.6 * 16_000)
+    assert partial_interval(4800, n_streams=16, cost_s=0.07, n_workers=3, rate=16_000) == round(0.8 * 16_000)

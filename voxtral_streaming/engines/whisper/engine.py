@@ -45,7 +45,7 @@ class WhisperEngine:
         self._config = model
         self._load = load
         self._shortest_interval = samples_from_ms(streaming.partial_interval_ms)
-        self._scheduler: Scheduler[Recognition | Completion] = Scheduler()
+        self._scheduler: Scheduler[Recognition | Completion] = Scheduler(model.workers)
         self._changed = threading.Condition()
         self._is_closed = False
         self._threads: list[threading.Thread] = []
@@ -125,8 +125,8 @@ class WhisperEngine:
 
     @property
     def is_busy(self) -> bool:
-        """Whether jobs wait for their turn."""
-        return len(self._scheduler) > 0
+        """Whether partials must be rarer than the configuration allows."""
+        return self.partial_interval() > self._shortest_interval
 
     def partial_interval(self) -> int:
         """Samples of new audio between two partials of a stream, at the load of this moment."""
@@ -143,25 +143,30 @@ class WhisperEngine:
     def _work(self) -> None:
         """The life of an engine thread."""
         while batch := self._next_batch():
+            jobs = [job for job in batch if job.future.set_running_or_notify_cancel()]
             try:
-                self._run(batch)
+                self._run(jobs)
             except Exception as error:  # whoever awaits the jobs hears it; the thread serves the others
                 log.exception("recognition failed")
-                for job in batch:
+                for job in jobs:
                     job.future.set_exception(EngineFailed(f"recognition failed: {error}"))
+            finally:
+                self._done(batch)
 
     def _next_batch(self) -> list[Recognition | Completion]:
-        """The jobs to run now, marked as running; empty when the engine was closed."""
+        """The jobs to run now; empty when the engine was closed."""
         with self._changed:
             while not self._is_closed:
                 self._scheduler.drop(lambda job: job.future.cancelled())
-                batch = self._scheduler.take(_most, _fits)
-                running = [job for job in batch if job.future.set_running_or_notify_cancel()]
-                if running:
-                    return running
-                if not batch:
-                    self._changed.wait()
+                if batch := self._scheduler.take(_most, _fits):
+                    return batch
+                self._changed.wait()
             return []
+
+    def _done(self, batch: list[Recognition | Completion]) -> None:
+        with self._changed:
+            self._scheduler.done(batch)
+            self._changed.notify_all()
 
     def _run(self, batch: list[Recognition | Completion]) -> None:
         """Run jobs that fit together: recognitions, or one completion."""

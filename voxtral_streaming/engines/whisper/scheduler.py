@@ -1,7 +1,9 @@
 """Which work an engine thread does next. Pure: no threads, no clock, no model.
 
-Whole utterances go first, oldest first; partials share what is left, so that under load they become rarer while
-finals stay on time. A job's samples are taken when it is run and not when it is asked for: it hears the newest.
+Whole utterances go first, oldest first, and of several workers one is always left to them: partials share the
+others, so that under load they become rarer while finals stay on time. While all that may are at work on partials, new
+ones gather, and are decoded together at a fraction of the cost. A job's samples are taken when it is run and not when
+it is asked for: it hears the newest.
 """
 
 from __future__ import annotations
@@ -9,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Generic, Protocol, TypeVar
+
+PARTIAL_SHARE = 0.7  # of the time of the workers that partials may have
 
 
 class Kind(IntEnum):
@@ -32,11 +36,10 @@ JobT = TypeVar("JobT", bound=Job)
 class Scheduler(Generic[JobT]):
     """The jobs that wait, in the order of asking."""
 
-    def __init__(self) -> None:
+    def __init__(self, n_workers: int) -> None:
         self._jobs: list[JobT] = []
-
-    def __len__(self) -> int:
-        return len(self._jobs)
+        self._most_partials = n_workers_for_partials(n_workers)
+        self._partials: list[list[JobT]] = []  # the batches that are being worked at
 
     def add(self, job: JobT) -> None:
         """Let a job wait for its turn."""
@@ -47,26 +50,42 @@ class Scheduler(Generic[JobT]):
         self._jobs = [job for job in self._jobs if not is_given_up(job)]
 
     def take(self, most: Callable[[JobT], int], fits: Callable[[JobT, JobT], bool]) -> list[JobT]:
-        """The next jobs to run together: the first in rank, then those that fit beside it, `most(first)` in all."""
-        ranked = sorted(self._jobs, key=lambda job: job.kind)  # stable: the order of asking within a kind
+        """The next jobs to run together: the first in rank, then those that fit beside it, `most(first)` in all.
+
+        Neither partials nor recordings keep company with a whole text, which would wait for them. The batch is to be
+        given back when it is `done`.
+        """
+        may_be_partial = len(self._partials) < self._most_partials
+        ready = [job for job in self._jobs if may_be_partial or job.kind is not Kind.PARTIAL]
+        ranked = sorted(ready, key=lambda job: job.kind)  # stable: the order of asking within a kind
         batch = [
             job for n, job in enumerate(ranked) if n == 0 or (_ranks_with(ranked[0], job) and fits(ranked[0], job))
         ]
         batch = batch[: most(batch[0])] if batch else []
         chosen = {id(job) for job in batch}
         self._jobs = [job for job in self._jobs if id(job) not in chosen]
+        if batch and batch[0].kind is Kind.PARTIAL:
+            self._partials.append(batch)
         return batch
+
+    def done(self, batch: list[JobT]) -> None:
+        """A batch was worked at."""
+        self._partials = [other for other in self._partials if other is not batch]
 
 
 def _ranks_with(first: Job, other: Job) -> bool:
-    """Whether they may run together: who speaks now does not wait for a recording."""
-    return (first.kind is Kind.RECORDED) == (other.kind is Kind.RECORDED)
+    return first.kind == other.kind or max(first.kind, other.kind) < Kind.PARTIAL
+
+
+def n_workers_for_partials(n_workers: int) -> int:
+    """How many of the workers may be at work on partials at a time."""
+    return max(1, n_workers - 1)
 
 
 def partial_interval(shortest: int, n_streams: int, cost_s: float, n_workers: int, rate: int) -> int:
-    """New samples between two partials of a stream, so that partials take at most half of the workers' time.
+    """New samples between two partials of a stream, so that partials take so much of their workers' time and no more.
 
     `shortest` is the interval of an idle machine in samples, `cost_s` what a partial costs a worker in seconds,
     `rate` samples per second.
     """
-    return max(shortest, round(n_streams * cost_s / (0.5 * n_workers) * rate))
+    return max(shortest, round(n_streams * cost_s / (PARTIAL_SHARE * n_workers_for_partials(n_workers)) * rate))
