@@ -4,9 +4,10 @@
     python -m bench.voxtral_offline --settings            # what settings do to a step
     python -m bench.voxtral_offline --size 3b --device cuda --compile --requests 1 8 16
 
-Decoding is timed from the first token on, of requests whose answers have different lengths, as those of utterances do:
-transformers' `generate` takes one request after the other with a static cache, or all in one batch, which goes on until
-the longest is done. Rounds follow one another, and the best of each is told, because other work only adds.
+Decoding is timed from the first token on, of requests whose answers have different lengths, as those of utterances do,
+so many at a time: here the next takes the row of one that is done. `generate` of transformers takes one request after
+the other with a static cache, or so many in a batch, which goes on until the longest is done. Rounds follow one another,
+and the best of each is told, because other work only adds.
 
 Then the time to the first token of a request (its window of 30 s encoded, its prompt read) on an idle engine, and while
 others decode.
@@ -15,6 +16,7 @@ others decode.
 from __future__ import annotations
 
 import argparse
+import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -52,10 +54,10 @@ N_BESIDES = 10  # tokens of a prompt that are no audio
 
 
 def lengths(n_requests: int, n_tokens: int) -> list[int]:
-    """Tokens of the answers of so many requests: from a quarter of `n_tokens` to all of them, evenly."""
+    """Tokens of the answers of so many requests, evenly from a tenth of `n_tokens` on: utterances of 2.6 s to 26 s."""
     if n_requests == 1:
         return [n_tokens]
-    return [round(n_tokens * (0.25 + 0.75 * n / (n_requests - 1))) for n in range(n_requests)]
+    return [max(2, round(n_tokens * (0.1 + 0.9 * n / (n_requests - 1)))) for n in range(n_requests)]
 
 
 def prompt(facts: OfflineFacts) -> list[int]:
@@ -71,16 +73,25 @@ class Ours:
         mel = torch.randn(128, batch.model.facts.encoder.n_mel_frames, generator=torch.Generator().manual_seed(0))
         self._audio = returned(batch.encode(mel))
 
-    def decode(self, wanted: Sequence[int]) -> float:
-        """Seconds in which rows get so many tokens each, after their first."""
-        first = self._ready(len(wanted))
-        rows = [(most - 1, token) for most, token in zip(wanted, first, strict=True)]
+    def decode(self, wanted: Sequence[int], n_rows: int) -> float:
+        """Seconds in which requests get so many tokens each, after their first, `n_rows` of them at a time."""
+        first = self._ready(n_rows)
+        waiting = [(most - 1, first) for most in reversed(wanted)]
+        rows = [waiting.pop() for _ in range(n_rows)]
         started = time.perf_counter()
-        while rows := [(n_left, token) for n_left, token in rows if n_left]:
+        while rows:
             predicted = self._batch.step([token for _, token in rows])
             rows = [(n_left - 1, token) for (n_left, _), token in zip(rows, predicted, strict=True)]
+            self._seat(rows, waiting)
             self._close_up(rows)
         return time.perf_counter() - started
+
+    def _seat(self, rows: list[tuple[int, int]], waiting: list[tuple[int, int]]) -> None:
+        """The next request takes the row of one that is done, where the same prompt stands already."""
+        for row, (n_left, _) in enumerate(rows):
+            if not n_left and waiting:
+                rows[row] = waiting.pop()
+                self._batch.rewind(row, len(prompt(self._batch.model.facts)))
 
     def _close_up(self, rows: list[tuple[int, int]]) -> None:
         """As the worker does: the last row takes the place of one that is done."""
@@ -91,15 +102,15 @@ class Ours:
                 rows[row] = rows[-1]
                 rows.pop()
 
-    def _ready(self, n_rows: int) -> list[int]:
-        """Rows that have all read the same prompt; what each says first."""
+    def _ready(self, n_rows: int) -> int:
+        """Let rows read the same prompt; what each says first."""
         read, batch = prompt(self._batch.model.facts), self._batch
         batch.begin(0)
-        first: list[int] = returned(batch.prefill(0, read, self._audio, 1))
+        [first] = returned(batch.prefill(0, read, self._audio, 1))
         for row in range(1, n_rows):
             batch.ring.load(row, batch.ring.view(0, len(read)))
             batch.rewind(row, len(read))
-        return first * n_rows
+        return int(first)
 
     def read_s(self) -> float:
         """Seconds in which one prompt is read, as it would be for every token without a cache."""
@@ -222,7 +233,7 @@ def measure_settings(options: argparse.Namespace, batches: Mapping[str, Batch]) 
 def step_s(ours: Ours, kernel: Kernel, n_tokens: int) -> float:
     """Seconds of a step of one request."""
     with attention(kernel):
-        return ours.decode([n_tokens]) / (n_tokens - 1)
+        return ours.decode([n_tokens], 1) / (n_tokens - 1)
 
 
 def best(timers: Mapping[str, Callable[[], float]], n_rounds: int) -> dict[str, float]:
@@ -237,11 +248,14 @@ def measure_decoding(options: argparse.Namespace, model: VoxtralModel, theirs: T
     for n_requests in options.requests:
         wanted = lengths(n_requests, options.tokens)
         n_tokens = sum(wanted) - n_requests
-        timers: dict[str, Callable[[], float]] = {"ours": partial(ours.decode, wanted)}
+        crowd = wanted * options.waves
+        random.Random(0).shuffle(crowd)
+        timers: dict[str, Callable[[], float]] = {"ours": partial(ours.decode, crowd, n_requests)}
         if theirs is not None:
             timers["transformers, one by one"] = partial(theirs.decode_one_by_one, wanted)
             timers["transformers, one batch"] = partial(theirs.decode, n_requests, max(wanted))
         times = best(timers, options.rounds)
+        times["ours"] /= options.waves
         for name, seconds in times.items():
             gain = f"ours is {seconds / times['ours']:.2f} times as fast" if name != "ours" else ""
             print(f"{n_requests:3} requests, {name:26} {n_tokens / seconds:8.1f} tokens/s  {gain}", flush=True)
@@ -255,6 +269,7 @@ def main() -> None:
     parser.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], default="bfloat16")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--tokens", type=int, default=32, help="of the longest answer")
+    parser.add_argument("--waves", type=int, default=3, help="as many requests again come as others end")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--others", type=int, default=8, help="that decode while another one begins")
