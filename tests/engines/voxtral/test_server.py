@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 import websockets
@@ -45,15 +46,34 @@ async def listen(address: str, pcm: bytes) -> list[dict[str, Any]]:
         return [json.loads(message) async for message in client]
 
 
-@pytest.mark.parametrize("n_clients", [1, 12])
-async def test_spoken_words_come_out_exact(tiny: Path, clip: Samples, words: str, n_clients: int) -> None:
-    config = Config.model_validate(
+@pytest.fixture
+def config(tiny: Path) -> Config:
+    return Config.model_validate(
         {
             "model": {"name": str(tiny), "device": "cpu", "torch_dtype": "float32"},
             "audio": {"sample_rate": SAMPLE_RATE},
             "vad": {"threshold": 0.01, "detector": "energy"},
         }
     )
+
+
+async def test_a_recording_has_estimated_times_unless_true_ones_are_asked_for(
+    config: Config, tiny: Path, words: str
+) -> None:
+    recording = (tiny / "words.wav").read_bytes()
+    async with serving(config) as address, httpx.AsyncClient(trust_env=False, timeout=60) as client:
+        url = address.replace("ws://", "http://").replace("/ws", "/v1/transcriptions")
+        answers = [
+            await client.post(url, files={"file": recording}, data={"format": "verbose_json", **asked})
+            for asked in ({}, {"words": "true"})
+        ]
+    segments = answers[0].json()["segments"]
+    assert [word["text"] for segment in segments for word in segment["words"]] == words.split()
+    assert (answers[1].status_code, answers[1].json()["error"]["code"]) == (422, "unsupported_option")
+
+
+@pytest.mark.parametrize("n_clients", [1, 12])
+async def test_spoken_words_come_out_exact(config: Config, clip: Samples, words: str, n_clients: int) -> None:
     pause = np.zeros(SAMPLE_RATE, np.float32)
     pcm = (np.concatenate((pause, clip, pause)) * 32767).astype("<i2").tobytes()
     async with serving(config) as address:
