@@ -6,7 +6,7 @@
 
 Decoding is timed from the first token on, of requests whose answers have different lengths, as those of utterances do,
 so many at a time: here the next takes the row of one that is done. `generate` of transformers takes one request after
-the other with a static cache, or so many in a batch, which goes on until the longest is done. Rounds follow one another,
+the other with a static cache, or so many in a batch, which goes on until the longest is done. Rounds follow each other,
 and the best of each is told, because other work only adds.
 
 Then the time to the first token of a request (its window of 30 s encoded, its prompt read) on an idle engine, and while
