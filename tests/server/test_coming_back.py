@@ -271,6 +271,13 @@ class TestUnacknowledged:
             kept.acknowledge(n_bytes, n_messages)
         assert self.all(kept) == [b"f", "close"]
 
+    def test_what_is_told_again_and_is_older_changes_nothing(self) -> None:
+        kept = self.kept(b"abcd", "flush", b"ef", "close")
+        for n_bytes, n_messages in ((4, 2), (2, 1), (5, 2)):
+            kept.acknowledge(n_bytes, n_messages)
+        assert self.all(kept) == [b"f", "close"]
+        assert kept.n_bytes == 1
+
     def test_what_was_sent_is_not_sent_twice_over_one_connection(self) -> None:
         kept = self.kept(b"abcd", "flush")
         assert (kept.next(), kept.n_unsent) == (b"abcd", 1)

@@ -45,7 +45,12 @@ class Unacknowledged:
             self._forget()
 
     def acknowledge(self, n_bytes: int, n_messages: int) -> None:
-        """The server has received so much since the session began."""
+        """The server has received so much since the session began.
+
+        Over a new connection it says again what was not heard over the last one, and that may be older than what
+        it said first.
+        """
+        n_bytes, n_messages = max(n_bytes, self._acknowledged[0]), max(n_messages, self._acknowledged[1])
         more_bytes, more_messages = n_bytes - self._acknowledged[0], n_messages - self._acknowledged[1]
         self._acknowledged = (n_bytes, n_messages)
         while self._items:

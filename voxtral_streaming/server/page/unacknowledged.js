@@ -11,11 +11,18 @@ export class Unacknowledged {
     this.size += item.byteLength ?? 0;
   }
 
-  /** The server has received so much since the session began. */
+  /**
+   * The server has received so much since the session began. Over a new connection it says again what was not heard
+   * over the last one, and that may be older than what it said first.
+   */
   acknowledge({ received_bytes, received_messages }) {
-    let bytes = received_bytes - this.#acknowledged.bytes;
-    let messages = received_messages - this.#acknowledged.messages;
-    this.#acknowledged = { bytes: received_bytes, messages: received_messages };
+    const before = this.#acknowledged;
+    this.#acknowledged = {
+      bytes: Math.max(before.bytes, received_bytes),
+      messages: Math.max(before.messages, received_messages),
+    };
+    let bytes = this.#acknowledged.bytes - before.bytes;
+    let messages = this.#acknowledged.messages - before.messages;
     while (this.#items.length) {
       const item = this.#items[0];
       if (typeof item === "string" ? !messages : item.byteLength > bytes) break;
