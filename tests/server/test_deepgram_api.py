@@ -322,7 +322,7 @@ class TestRecordings:
     def test_too_large_and_too_many(self, launch: Any) -> None:
         running = launch(audio={"max_bytes": 1024})
         assert post(running, b"x" * 2000).status_code == 413
-        running.service.uploads._limit = 0
+        running.service.uploads.limit = 0
         answer = post(running, b"x")
         assert answer.status_code == 503
         assert answer.json()["err_code"] == "TOO_MANY_REQUESTS"
