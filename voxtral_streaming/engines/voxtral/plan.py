@@ -41,7 +41,8 @@ def plan(
     """Rows and decoder window for a memory limit.
 
     The window is the model's, or halved as often as it takes for `MAX_ROWS` streams to fit, but never shorter than an
-    utterance of `longest_s` seconds needs: such utterances lose nothing by it. Raises `EngineUnavailable` where not even one such stream fits.
+    utterance of `longest_s` seconds needs: such utterances lose nothing by it. Raises `EngineUnavailable` where not
+    even one such stream fits.
     """
     left = limit_bytes - weight_bytes
     window, shortest = facts.decoder.window, min(facts.decoder.window, tokens_of(tekken, longest_s))
