@@ -19,7 +19,12 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "voxtral_streaming"
 
 FLOORS = (  # from the ground up; a room sees its own floor and those below
-    ("voxtral_streaming.errors", "voxtral_streaming.transcript", "voxtral_streaming.audio.units"),
+    (
+        "voxtral_streaming.errors",
+        "voxtral_streaming.transcript",
+        "voxtral_streaming.audio.clock",
+        "voxtral_streaming.audio.units",
+    ),
     ("voxtral_streaming.config",),
     ("voxtral_streaming.logs", "voxtral_streaming.memory"),
     ("voxtral_streaming.formats", "voxtral_streaming.captions"),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from voxtral_streaming.audio.units import seconds
+from voxtral_streaming.audio.clock import seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,4 @@
-"""The units of audio inside the package: facts first, the rest derived with exact divisions.
-
-There is one clock: the integer count of samples at `SAMPLE_RATE` since the stream began.
-Seconds exist only at the edge.
-"""
+"""The units of audio inside the package: samples, and the clock that counts them."""
 
 from __future__ import annotations
 
@@ -11,37 +7,26 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from voxtral_streaming.audio.clock import (
+    SAMPLE_RATE,
+    SAMPLES_PER_MS,
+    exact_div,
+    milliseconds,
+    samples_from_ms,
+    samples_from_seconds,
+    seconds,
+)
+
+__all__ = [
+    "SAMPLES_PER_MS",
+    "SAMPLE_RATE",
+    "Samples",
+    "exact_div",
+    "milliseconds",
+    "samples_from_ms",
+    "samples_from_seconds",
+    "seconds",
+]
+
 Samples: TypeAlias = NDArray[np.float32]
 """[n_samples], mono, `SAMPLE_RATE`, in [-1, 1]."""
-
-
-def exact_div(numerator: int, denominator: int) -> int:
-    """An integer division that must come out even."""
-    quotient, remainder = divmod(numerator, denominator)
-    if remainder:
-        raise ValueError(f"{numerator} is not a multiple of {denominator}")
-    return quotient
-
-
-SAMPLE_RATE = 16_000  # samples per second: what every model of this package is trained on
-SAMPLES_PER_MS = exact_div(SAMPLE_RATE, 1000)
-
-
-def seconds(n_samples: int) -> float:
-    """Samples to seconds."""
-    return n_samples / SAMPLE_RATE
-
-
-def milliseconds(n_samples: int) -> int:
-    """Samples to whole milliseconds that have passed."""
-    return n_samples // SAMPLES_PER_MS
-
-
-def samples_from_ms(duration_ms: int) -> int:
-    """Milliseconds to samples."""
-    return duration_ms * SAMPLES_PER_MS
-
-
-def samples_from_seconds(value: float) -> int:
-    """Seconds to the nearest sample."""
-    return round(value * SAMPLE_RATE)

@@ -19,7 +19,7 @@ from voxtral_streaming.server.dialects.strict_json import dump_object
 ENGINES = {
     "`whisper`": Capabilities("whisper", "loaded", True, "word", ("en",), True),
     "`voxtral_realtime`": Capabilities("voxtral_realtime", "loaded", True, "segment", ("en",), True, delay_ms=(80,)),
-    "`voxtral`": Capabilities("voxtral", "loaded", True, "segment", ("en",), True),
+    "`voxtral`": Capabilities("voxtral", "loaded", True, "none", ("en",), True),
 }
 OFFLINE: dict[str, list[dict[str, Any]]] = {
     "name the language": [{"language": "en"}],

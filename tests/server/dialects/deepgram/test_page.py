@@ -16,7 +16,7 @@ Items = list[tuple[str, str]]
 ENGINES = {
     "whisper": Capabilities("whisper", "loaded", True, "word", ("en",), True),
     "voxtral_realtime": Capabilities("voxtral_realtime", "x", True, "segment", ("en",), True, tells_language=False),
-    "voxtral": Capabilities("voxtral", "x", True, "segment", ("en",), True, tells_language=False),
+    "voxtral": Capabilities("voxtral", "x", True, "none", ("en",), True, tells_language=False),
 }
 RAW: Items = [("encoding", "linear16"), ("sample_rate", "16000")]
 VALUES = {

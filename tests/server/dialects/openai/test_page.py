@@ -18,7 +18,7 @@ from voxtral_streaming.server.dialects.openai.recording import LISTS, Asked, Chu
 ENGINES = {
     "whisper": Capabilities("whisper", "loaded", True, "word", ("en",), True),
     "voxtral_realtime": Capabilities("voxtral_realtime", "loaded", True, "segment", ("en",), True, delay_ms=(80, 480)),
-    "voxtral": Capabilities("voxtral", "loaded", True, "segment", ("en",), True),
+    "voxtral": Capabilities("voxtral", "loaded", True, "none", ("en",), True),
 }
 FORMATS = ("json", "text", "srt", "verbose_json", "vtt")
 GRANULARITIES = "timestamp_granularities[]"
