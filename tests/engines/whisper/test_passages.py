@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,6 +38,25 @@ def test_a_long_passage_is_heard_up_to_its_last_pause() -> None:
         passages.pause(pause)
     assert passages.next(LONG) == (0, LONG)
     assert passages.next(LONG + 1) == (0, SHORTEST + 5)
+
+
+@pytest.mark.parametrize(
+    ("settled", "following", "together"),
+    [
+        ((" consider", " how."), (" much",), (" consider", " how", " much")),
+        ((" so", " it", " goes."), (" Then",), (" so", " it", " goes.", " Then")),
+        ((" is", " it?"), (" much",), (" is", " it?", " much")),
+        ((" how.",), (), (" how.",)),
+        ((), (" much",), (" much",)),
+    ],
+)
+def test_a_full_stop_goes_where_the_sentence_goes_on(
+    settled: tuple[str, ...], following: tuple[str, ...], together: tuple[str, ...]
+) -> None:
+    passages = Passages()
+    passages.pause(SHORTEST)
+    passages.settle(settled, SHORTEST)
+    assert passages.continued(following) == together
 
 
 @given(st.lists(st.tuples(st.integers(1, 4 * LONG), st.booleans(), st.booleans()), max_size=30))

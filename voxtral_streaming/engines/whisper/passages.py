@@ -36,3 +36,13 @@ class Passages:
         if end in self._pauses and end - self.start >= SHORTEST:
             self.words, self.start = words, end
             self._pauses = [pause for pause in self._pauses if pause > end]
+
+    def continued(self, words: tuple[str, ...]) -> tuple[str, ...]:
+        """The settled words, and those of the passage behind them.
+
+        The model ends with a full stop where the speaker paused; it goes where the sentence goes on in lower case.
+        """
+        settled = self.words
+        if settled and words and settled[-1].endswith(".") and words[0].lstrip()[:1].islower():
+            settled = (*settled[:-1], settled[-1].rstrip("."))
+        return (*settled, *words)

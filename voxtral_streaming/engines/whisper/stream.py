@@ -181,7 +181,7 @@ class WhisperStream:
 
     def _agreed(self, result: Result) -> Hypothesis:
         request, decoded = result.request, result.decoded
-        words = (*(self._passages.words if request.start else ()), *decoded.words)
+        words = self._passages.continued(decoded.words) if request.start else decoded.words
         if not decoded.is_suspect:
             self._passages.settle(words, request.end)
         stable, tentative = self._agreement.update(words, request.end)
