@@ -15,8 +15,8 @@ from voxtral_streaming.cli.microphone import open_microphone
 from voxtral_streaming.cli.sound import Sound, open_standard_input
 from voxtral_streaming.config import Config, LoggingConfig
 from voxtral_streaming.engines.base import StreamOptions
+from voxtral_streaming.engines.options import check_options
 from voxtral_streaming.logs import set_up_logging
-from voxtral_streaming.server.options import check_options
 from voxtral_streaming.transcriber import Transcriber
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)

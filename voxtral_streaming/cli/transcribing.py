@@ -18,10 +18,10 @@ from voxtral_streaming.cli.output import targets, write
 from voxtral_streaming.cli.sources import STANDARD_INPUT, Recording, is_folder, recordings_of
 from voxtral_streaming.config import AudioConfig, Config, LoggingConfig
 from voxtral_streaming.engines.base import StreamOptions
+from voxtral_streaming.engines.options import check_options
 from voxtral_streaming.errors import AudioError, EngineFailed
 from voxtral_streaming.formats import Format, render
 from voxtral_streaming.logs import set_up_logging
-from voxtral_streaming.server.options import check_options
 from voxtral_streaming.transcriber import Transcriber
 
 LONG_S = 30.0  # a recording worth a progress bar

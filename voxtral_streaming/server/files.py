@@ -10,9 +10,9 @@ from starlette.requests import ClientDisconnect
 
 from voxtral_streaming.audio.source import SourcePolicy
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
+from voxtral_streaming.engines.options import check_options
 from voxtral_streaming.errors import UnsupportedOption
 from voxtral_streaming.formats import Format, render
-from voxtral_streaming.server.options import check_options
 from voxtral_streaming.server.problems import responses
 from voxtral_streaming.server.recordings import Opener, Options, body_schema, read_job
 from voxtral_streaming.server.service import Service

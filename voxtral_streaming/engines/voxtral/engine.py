@@ -12,9 +12,9 @@ import torch
 from voxtral_streaming.audio.units import Samples
 from voxtral_streaming.config import ModelConfig, StreamingConfig, memory_bytes
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
+from voxtral_streaming.engines.options import check_options
 from voxtral_streaming.engines.voxtral.checkpoint import load_model
 from voxtral_streaming.engines.voxtral.device import choose_device, free_bytes
-from voxtral_streaming.engines.voxtral.facts import MS_PER_TOKEN
 from voxtral_streaming.engines.voxtral.files import Checkpoint, locate, open_checkpoint
 from voxtral_streaming.engines.voxtral.kernels import accelerate
 from voxtral_streaming.engines.voxtral.linears import pack, quantize
@@ -23,7 +23,7 @@ from voxtral_streaming.engines.voxtral.stepper import Sizes, Stepper
 from voxtral_streaming.engines.voxtral.tekken import DELAYS_MS, delay_tokens
 from voxtral_streaming.engines.voxtral.transcription import Kind, Request
 from voxtral_streaming.engines.voxtral.worker import Asked, Closed, Fed, Opened, Stopped, Voice, Worker
-from voxtral_streaming.errors import EngineFailed, EngineUnavailable, UnsupportedOption
+from voxtral_streaming.errors import EngineFailed, EngineUnavailable
 from voxtral_streaming.transcript import Hypothesis
 
 log = logging.getLogger(__name__)
@@ -109,26 +109,12 @@ class VoxtralRealtimeEngine:
     def open(self, options: StreamOptions, at: int) -> RealtimeStream:
         """Open a stream; while all rows are taken it waits for one, and hears its audio then."""
         checkpoint, worker = self._started()
-        self._check(options)
+        check_options(options, self.capabilities)
         delay_ms = checkpoint.tekken.delay_ms if options.delay_ms is None else options.delay_ms
         voice = Voice(checkpoint.tekken, delay_tokens(delay_ms), at=at, words=options.words)
         stream = RealtimeStream(self._streams, worker, voice)
         self._streams.add(stream)
         return stream
-
-    def _check(self, options: StreamOptions) -> None:
-        name = self._config.name
-        if options.language is not None and options.language not in LANGUAGES:
-            known = ", ".join(LANGUAGES)
-            raise UnsupportedOption(f"{options.language!r} is not a language of {name}: {known}", param="language")
-        if options.prompt:
-            raise UnsupportedOption(f"{name} takes no prompt", param="prompt")
-        if options.delay_ms is not None and options.delay_ms not in DELAYS_MS:
-            raise UnsupportedOption(
-                f"{options.delay_ms} ms: {name} takes {DELAYS_MS[0]} to {DELAYS_MS[-2]} ms in steps of "
-                f"{MS_PER_TOKEN}, and {DELAYS_MS[-1]}",
-                param="delay_ms",
-            )
 
     async def close(self) -> None:
         """Give up open streams, and let the thread end."""

@@ -13,13 +13,14 @@ from threadpoolctl import threadpool_limits
 from voxtral_streaming.audio.units import SAMPLE_RATE, samples_from_ms
 from voxtral_streaming.config import ModelConfig, StreamingConfig
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
+from voxtral_streaming.engines.options import check_options
 from voxtral_streaming.engines.whisper.model import Whisper
 from voxtral_streaming.engines.whisper.recognition import finalised, recognise_batch
 from voxtral_streaming.engines.whisper.scheduler import Kind, Scheduler, partial_interval
 from voxtral_streaming.engines.whisper.stream import Completion, Recognition, WhisperStream
 from voxtral_streaming.engines.whisper.weights import model_folder
 from voxtral_streaming.engines.whisper.windows import HOP, LONGEST, SILENCE
-from voxtral_streaming.errors import EngineFailed, UnsupportedOption
+from voxtral_streaming.errors import EngineFailed
 from voxtral_streaming.memory import give_back
 
 log = logging.getLogger(__name__)
@@ -90,22 +91,10 @@ class WhisperEngine:
 
     def open(self, options: StreamOptions, at: int) -> WhisperStream:
         """Open a stream for an utterance that begins at sample `at`."""
-        self._check(options)
+        check_options(options, self.capabilities)
         stream = WhisperStream(self, options, at)
         self._streams.add(stream)
         return stream
-
-    def _check(self, options: StreamOptions) -> None:
-        languages = self._loaded().languages
-        if options.language is not None and options.language not in languages:
-            known = ", ".join(languages)
-            raise UnsupportedOption(
-                f"{options.language!r} is not a language of {self._config.name}: {known}", param="language"
-            )
-        if options.prompt:
-            raise UnsupportedOption("the built-in engine takes no prompt", param="prompt")
-        if options.delay_ms is not None:
-            raise UnsupportedOption("the built-in engine has no look-ahead to choose", param="delay_ms")
 
     async def close(self) -> None:
         """Give up what waits, and let the threads end."""

@@ -15,6 +15,7 @@ from voxtral_streaming.audio.pcm import MAX_CHANNELS, Encoding
 from voxtral_streaming.audio.resample import MAX_RATE
 from voxtral_streaming.audio.units import SAMPLE_RATE, seconds
 from voxtral_streaming.engines.base import StreamOptions
+from voxtral_streaming.engines.options import check_options
 from voxtral_streaming.errors import ProtocolError, UnsupportedOption, VoxtralError
 from voxtral_streaming.server.dialects.actions import (
     Acked,
@@ -43,7 +44,6 @@ from voxtral_streaming.server.dialects.strict_json import parse_object
 from voxtral_streaming.server.errors import InvalidConfig, MessageTooLarge, problem
 from voxtral_streaming.server.fields import Fields, Language, Prompt, wrong_field
 from voxtral_streaming.server.limits import MAX_CONTROL_CHARS, MAX_FRAME_BYTES, MAX_ID_CHARS
-from voxtral_streaming.server.options import check_options
 from voxtral_streaming.transcript import Cleared, Final, Heard, Partial, SpeechStarted, SpeechStopped
 
 EVENT_TYPES = {SpeechStarted: "speech_started", Partial: "partial", SpeechStopped: "speech_stopped"}

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError
 
 from voxtral_streaming.audio.encoded import decode_base64
 from voxtral_streaming.engines.base import StreamOptions
+from voxtral_streaming.engines.options import check_options
 from voxtral_streaming.errors import AudioError, ProtocolError, VoxtralError
 from voxtral_streaming.server.dialects.actions import (
     Action,
@@ -35,7 +36,6 @@ from voxtral_streaming.server.dialects.strict_json import dump_object, parse_obj
 from voxtral_streaming.server.errors import InvalidJson, ModelNotFound, problem
 from voxtral_streaming.server.fields import Fields, wrong_field
 from voxtral_streaming.server.limits import MAX_FRAME_BYTES, MAX_ID_CHARS
-from voxtral_streaming.server.options import check_options
 from voxtral_streaming.transcript import Final, Partial
 
 

@@ -12,13 +12,13 @@ from voxtral_streaming.audio.pcm import MAX_CHANNELS, Encoding
 from voxtral_streaming.audio.resample import MAX_RATE
 from voxtral_streaming.audio.units import samples_from_ms
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
+from voxtral_streaming.engines.options import check_options
 from voxtral_streaming.errors import UnsupportedOption
 from voxtral_streaming.server.dialects.actions import AudioFormat, Start, Turns
 from voxtral_streaming.server.dialects.native import MIN_LIVE_RATE
 from voxtral_streaming.server.errors import InvalidRequest
 from voxtral_streaming.server.fields import wrong_field
 from voxtral_streaming.server.limits import MAX_PROMPT_CHARS
-from voxtral_streaming.server.options import check_options
 
 LEAST_ENDPOINTING_MS = 200  # words are no further apart within a phrase; cut there, they are misheard
 ENCODINGS: Mapping[str, Encoding] = {

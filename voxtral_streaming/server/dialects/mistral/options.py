@@ -8,9 +8,9 @@ from typing import Annotated
 from pydantic import Field
 
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
+from voxtral_streaming.engines.options import check_options
 from voxtral_streaming.errors import UnsupportedOption
 from voxtral_streaming.server.limits import MAX_ID_CHARS
-from voxtral_streaming.server.options import check_options
 
 MAX_TERMS = 100
 

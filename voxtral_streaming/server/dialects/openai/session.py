@@ -15,12 +15,12 @@ from pydantic import Field, model_validator
 from voxtral_streaming.audio.pcm import Encoding
 from voxtral_streaming.audio.resample import MAX_RATE
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
+from voxtral_streaming.engines.options import check_options
 from voxtral_streaming.errors import UnsupportedOption
 from voxtral_streaming.server.dialects.actions import AudioFormat, SessionFacts, Start, Turns
 from voxtral_streaming.server.dialects.native import MIN_LIVE_RATE
 from voxtral_streaming.server.dialects.openai.models import check_model
 from voxtral_streaming.server.fields import Fields, Language, Prompt
-from voxtral_streaming.server.options import check_options
 
 Json: TypeAlias = dict[str, Any]
 

@@ -12,6 +12,7 @@ from voxtral_streaming.audio.pcm import MAX_CHANNELS, Encoding
 from voxtral_streaming.audio.resample import MAX_RATE
 from voxtral_streaming.audio.units import seconds
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
+from voxtral_streaming.engines.options import check_options
 from voxtral_streaming.errors import ProtocolError, UnsupportedMedia, UnsupportedOption, VoxtralError
 from voxtral_streaming.server.dialects.actions import (
     Action,
@@ -34,7 +35,6 @@ from voxtral_streaming.server.dialects.native import MIN_LIVE_RATE
 from voxtral_streaming.server.dialects.wyoming.events import Event, EventFields, checked, read, write
 from voxtral_streaming.server.errors import problem
 from voxtral_streaming.server.limits import MAX_PROMPT_CHARS
-from voxtral_streaming.server.options import check_options
 from voxtral_streaming.transcript import Final, Partial, Segment, Transcript
 
 ENCODINGS: Mapping[int, Encoding] = {2: "pcm_s16le", 4: "pcm_s32le"}  # by bytes of a sample
