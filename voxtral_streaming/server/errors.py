@@ -24,8 +24,13 @@ VoxtralError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TypeVar
+
 from voxtral_streaming.errors import EngineError, EngineUnavailable, ProtocolError, VoxtralError
 from voxtral_streaming.server.limits import RETRY_AFTER_S
+
+ValueT = TypeVar("ValueT")
 
 
 class InvalidJson(ProtocolError):
@@ -142,6 +147,11 @@ TOLD: dict[type[EngineError], str] = {
     EngineUnavailable: "there is no engine at the moment",
     EngineError: "recognition failed",
 }
+
+
+def entry_for(error: VoxtralError, table: Mapping[type[VoxtralError], ValueT]) -> ValueT:
+    """What a table says of an error: by its own type, or by the nearest above it that the table knows."""
+    return next(table[kind] for kind in type(error).__mro__ if kind in table)
 
 
 def problem(error: VoxtralError) -> dict[str, object]:

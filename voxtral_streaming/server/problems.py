@@ -39,6 +39,7 @@ from voxtral_streaming.server.errors import (
     Stopping,
     TooManyRequests,
     Unauthorized,
+    entry_for,
     problem,
     retry_after_s,
 )
@@ -92,7 +93,7 @@ logger = logging.getLogger(__name__)
 
 def status(error: VoxtralError) -> int:
     """The HTTP status of an error."""
-    return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
+    return entry_for(error, STATUSES)
 
 
 def answer(error: VoxtralError, headers: Mapping[str, str] | None = None) -> JSONResponse:

@@ -19,6 +19,7 @@ from voxtral_streaming.server.errors import (
     SlowConsumer,
     Stopping,
     TooManySessions,
+    entry_for,
 )
 
 CLOSE_CODES: dict[type[VoxtralError], int] = {
@@ -41,4 +42,4 @@ CLOSE_CODES: dict[type[VoxtralError], int] = {
 
 def close_code(error: VoxtralError) -> int:
     """See the table of close codes in the protocol page."""
-    return next(CLOSE_CODES[kind] for kind in type(error).__mro__ if kind in CLOSE_CODES)
+    return entry_for(error, CLOSE_CODES)

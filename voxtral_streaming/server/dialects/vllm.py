@@ -33,7 +33,7 @@ from voxtral_streaming.server.dialects.closing import close_code
 from voxtral_streaming.server.dialects.deltas import RunningText
 from voxtral_streaming.server.dialects.families import check_model
 from voxtral_streaming.server.dialects.strict_json import dump_object, parse_object
-from voxtral_streaming.server.errors import InvalidJson, ModelNotFound, problem
+from voxtral_streaming.server.errors import InvalidJson, ModelNotFound, entry_for, problem
 from voxtral_streaming.server.fields import Fields, wrong_field
 from voxtral_streaming.server.limits import MAX_FRAME_BYTES, MAX_ID_CHARS
 from voxtral_streaming.transcript import Final, Partial
@@ -177,7 +177,7 @@ def _delta(text: str) -> list[dict[str, Any]]:
 
 
 def _code(error: VoxtralError) -> str:
-    return next(CODES[kind] for kind in type(error).__mro__ if kind in CODES)
+    return entry_for(error, CODES)
 
 
 def _read(text: str) -> Fields:

@@ -12,7 +12,7 @@ from voxtral_streaming.engines.base import Capabilities
 from voxtral_streaming.errors import AudioError, FetchError, SourceForbidden, UnsupportedOption, VoxtralError
 from voxtral_streaming.server.dialects.deepgram.query import Recording
 from voxtral_streaming.server.dialects.deepgram.results import Json, alternative, metadata, model_info, model_uuid
-from voxtral_streaming.server.errors import InvalidRequest, Overloaded, Unauthorized, problem
+from voxtral_streaming.server.errors import InvalidRequest, Overloaded, Unauthorized, entry_for, problem
 from voxtral_streaming.transcript import Segment, Transcript
 
 CODES: Mapping[type[VoxtralError], str] = {
@@ -65,7 +65,7 @@ def _utterance(segment: Segment, asked: Recording, request: UUID) -> Json:
 
 def refusal(error: VoxtralError, id_: UUID) -> Json:
     """An error as Deepgram's clients read it."""
-    code = next((CODES[kind] for kind in type(error).__mro__ if kind in CODES), error.code.upper())
+    code = entry_for(error, {VoxtralError: error.code.upper(), **CODES})
     return {"err_code": code, "err_msg": problem(error)["message"], "request_id": str(id_)}
 
 

@@ -22,6 +22,7 @@ from voxtral_streaming.server.errors import (
     RequestTimeout,
     TooManyRequests,
     Unauthorized,
+    entry_for,
     problem,
 )
 
@@ -45,7 +46,7 @@ STATUSES: dict[type[VoxtralError], int] = {
 
 def status(error: VoxtralError) -> int:
     """The HTTP status of an error."""
-    return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
+    return entry_for(error, STATUSES)
 
 
 def shape_of(error: VoxtralError) -> dict[str, Any]:
