@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from voxtral_streaming.audio.encoded import decode_base64
 from voxtral_streaming.audio.pcm import MAX_CHANNELS, Encoding
@@ -40,10 +39,11 @@ from voxtral_streaming.server.dialects.actions import (
     Warned,
 )
 from voxtral_streaming.server.dialects.closing import close_code
-from voxtral_streaming.server.dialects.strict_json import parse_object
-from voxtral_streaming.server.errors import InvalidConfig, MessageTooLarge, problem
-from voxtral_streaming.server.fields import Fields, Language, Prompt, wrong_field
-from voxtral_streaming.server.limits import MAX_CONTROL_CHARS, MAX_FRAME_BYTES, MAX_ID_CHARS
+from voxtral_streaming.server.dialects.strict_json import dump_object
+from voxtral_streaming.server.dialects.typed import read_typed
+from voxtral_streaming.server.errors import InvalidConfig, problem
+from voxtral_streaming.server.fields import Fields, Language, Prompt
+from voxtral_streaming.server.limits import MAX_FRAME_BYTES, MAX_ID_CHARS
 from voxtral_streaming.transcript import Cleared, Final, Heard, Partial, SpeechStarted, SpeechStopped
 
 EVENT_TYPES = {SpeechStarted: "speech_started", Partial: "partial", SpeechStopped: "speech_stopped"}
@@ -174,7 +174,7 @@ class Native:
         kind = message.pop("type")
         numbered = {"type": kind, "seq": self._n_sent, **message}
         self._n_sent += 1
-        return [_write(numbered)]
+        return [dump_object(numbered)]
 
     def _message(self, notice: Notice) -> dict[str, Any]:
         match notice:
@@ -257,27 +257,13 @@ def read_resume(frame: Frame) -> ResumeMessage:
 
 def resumed(seq: int, n_bytes: int, n_messages: int) -> Frame:
     """The answer: what of the client's was received. It repeats `seq`, since it is no message of the session."""
-    return _write({"type": "resumed", "seq": seq, "received_bytes": n_bytes, "received_messages": n_messages})
+    return dump_object({"type": "resumed", "seq": seq, "received_bytes": n_bytes, "received_messages": n_messages})
 
 
 def refused(error: VoxtralError) -> Frame:
     """The first and only message of a connection that gets no session."""
-    return _write({"type": "error", "seq": 0, "error": problem(error), "fatal": True})
-
-
-def _write(message: Mapping[str, Any]) -> str:
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+    return dump_object({"type": "error", "seq": 0, "error": problem(error), "fatal": True})
 
 
 def _read(text: str, messages: Mapping[object, type[Fields]] = _MESSAGES) -> Fields:
-    """The message that a text frame holds, its fields checked."""
-    message = parse_object(text)
-    kind = message.get("type")
-    if kind != "audio" and len(text) > MAX_CONTROL_CHARS:
-        raise MessageTooLarge(f"a message without audio may have {MAX_CONTROL_CHARS} characters")
-    if not isinstance(kind, str) or kind not in messages:
-        raise ProtocolError(f"type: must be one of {', '.join(map(str, messages))}", param="type")
-    try:
-        return messages[kind].model_validate(message)
-    except ValidationError as error:
-        raise wrong_field(error, InvalidConfig if kind == "start" else ProtocolError) from error
+    return read_typed(text, messages, audio="audio", configures="start")

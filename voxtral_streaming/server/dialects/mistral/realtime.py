@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from voxtral_streaming.audio.encoded import decode_base64
 from voxtral_streaming.audio.pcm import Encoding
@@ -35,10 +35,11 @@ from voxtral_streaming.server.dialects.closing import close_code
 from voxtral_streaming.server.dialects.mistral.events import Message, Telling
 from voxtral_streaming.server.dialects.mistral.options import Terms, check, prompt, refuse_lacking
 from voxtral_streaming.server.dialects.native import MIN_LIVE_RATE
-from voxtral_streaming.server.dialects.strict_json import dump_object, parse_object
-from voxtral_streaming.server.errors import InvalidConfig, MessageTooLarge, problem
-from voxtral_streaming.server.fields import Fields, Language, wrong_field
-from voxtral_streaming.server.limits import MAX_CONTROL_CHARS, MAX_FRAME_BYTES
+from voxtral_streaming.server.dialects.strict_json import dump_object
+from voxtral_streaming.server.dialects.typed import read_typed
+from voxtral_streaming.server.errors import problem
+from voxtral_streaming.server.fields import Fields, Language
+from voxtral_streaming.server.limits import MAX_FRAME_BYTES
 from voxtral_streaming.transcript import Final, Partial
 
 
@@ -103,7 +104,7 @@ class MistralRealtime:
             return ()
         if isinstance(frame, bytes):
             raise ProtocolError("audio comes as base64 in `input_audio.append`")
-        match _read(frame):
+        match read_typed(frame, _MESSAGES, audio="input_audio.append", configures="session.update"):
             case _Update(session=asked):
                 return [self._update(asked)]
             case _Append(audio=text):
@@ -190,17 +191,3 @@ class MistralRealtime:
 
 def _given(fields: Fields) -> list[tuple[str, Any]]:
     return [(name, value) for name, value in fields if value is not None]
-
-
-def _read(text: str) -> Fields:
-    """The message that a text frame holds, its fields checked."""
-    message = parse_object(text)
-    kind = message.get("type")
-    if kind != "input_audio.append" and len(text) > MAX_CONTROL_CHARS:
-        raise MessageTooLarge(f"a message without audio may have {MAX_CONTROL_CHARS} characters")
-    if not isinstance(kind, str) or kind not in _MESSAGES:
-        raise ProtocolError(f"type: must be one of {', '.join(map(str, _MESSAGES))}", param="type")
-    try:
-        return _MESSAGES[kind].model_validate(message)
-    except ValidationError as error:
-        raise wrong_field(error, InvalidConfig if kind == "session.update" else ProtocolError) from error
