@@ -6,18 +6,19 @@ import asyncio
 import logging
 import threading
 from concurrent.futures import Future
+from functools import partial
 
 import torch
 
 from voxtral_streaming.audio.units import Samples
-from voxtral_streaming.config import ModelConfig, StreamingConfig, memory_bytes
+from voxtral_streaming.config import ModelConfig, StreamingConfig
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
 from voxtral_streaming.engines.options import check_options
 from voxtral_streaming.engines.voxtral.checkpoint import load_model
-from voxtral_streaming.engines.voxtral.device import choose_device, free_bytes
+from voxtral_streaming.engines.voxtral.device import choose_device
 from voxtral_streaming.engines.voxtral.files import Checkpoint, locate, open_checkpoint
 from voxtral_streaming.engines.voxtral.kernels import accelerate
-from voxtral_streaming.engines.voxtral.linears import pack, quantize
+from voxtral_streaming.engines.voxtral.placing import limit_bytes, place
 from voxtral_streaming.engines.voxtral.plan import plan, weight_bytes
 from voxtral_streaming.engines.voxtral.stepper import Sizes, Stepper
 from voxtral_streaming.engines.voxtral.tekken import DELAYS_MS, delay_tokens
@@ -84,16 +85,11 @@ class VoxtralRealtimeEngine:
             checkpoint.tekken,
             itemsize=dtype.itemsize,
             weight_bytes=weight_bytes(checkpoint.facts, dtype.itemsize, int8=config.voxtral_int8),
-            limit_bytes=min(memory_bytes(config.max_memory_per_gpu), free_bytes(device)),
+            limit_bytes=limit_bytes(config, device),
             longest_s=self._longest_s,
         )
         log.info("%s: %d streams at once, %d tokens each", config.name, *self._sizes)
-        model = load_model(checkpoint, dtype, torch.device("cpu") if config.voxtral_int8 else device)
-        if config.voxtral_int8:
-            quantize(model)
-            model.to(device)
-        else:
-            pack(model)
+        model = place(partial(load_model, checkpoint), config, device)
         stepper = Stepper(model, checkpoint.tekken, self._sizes)
         if config.use_torch_compile and device.type == "cuda":  # packed weights are what helps a CPU
             log.info("the step was %s", accelerate(stepper))

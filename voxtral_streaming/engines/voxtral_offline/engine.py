@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from functools import partial
 
 import torch
 
 from voxtral_streaming.audio.units import samples_from_ms
-from voxtral_streaming.config import ModelConfig, StreamingConfig, memory_bytes
+from voxtral_streaming.config import ModelConfig, StreamingConfig
 from voxtral_streaming.engines.base import Capabilities, Stream, StreamOptions
 from voxtral_streaming.engines.options import check_options
-from voxtral_streaming.engines.voxtral.device import choose_device, free_bytes
+from voxtral_streaming.engines.voxtral.device import choose_device
 from voxtral_streaming.engines.voxtral.files import locate
 from voxtral_streaming.engines.voxtral.kernels import accelerate
-from voxtral_streaming.engines.voxtral.linears import pack, quantize
+from voxtral_streaming.engines.voxtral.placing import limit_bytes, place
 from voxtral_streaming.engines.voxtral_offline.batch import Batch, Sizes
 from voxtral_streaming.engines.voxtral_offline.checkpoint import Checkpoint, load_model, open_checkpoint
 from voxtral_streaming.engines.voxtral_offline.conversation import Conversation
@@ -87,16 +88,11 @@ class VoxtralEngine:
             checkpoint.facts,
             itemsize=dtype.itemsize,
             weight_bytes=weight_bytes(checkpoint.facts, dtype.itemsize, int8=config.voxtral_int8),
-            limit_bytes=min(memory_bytes(config.max_memory_per_gpu), free_bytes(device)),
+            limit_bytes=limit_bytes(config, device),
             longest_s=self._longest_s,
         )
         log.info("%s: %d requests at once, %d tokens each", config.name, *self._sizes)
-        model = load_model(checkpoint, dtype, torch.device("cpu") if config.voxtral_int8 else device)
-        if config.voxtral_int8:
-            quantize(model)
-            model.to(device)
-        else:
-            pack(model)
+        model = place(partial(load_model, checkpoint), config, device)
         checkpoint.tokenizer.encode("")  # reads the vocabulary now, and not before the first request
         batch = Batch(model, self._sizes, checkpoint.tokenizer.special.audio)
         if config.use_torch_compile and device.type == "cuda":  # packed weights are what helps a CPU
