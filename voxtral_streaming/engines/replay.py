@@ -18,9 +18,9 @@ from dataclasses import replace
 from typing import Literal, Protocol, TypeAlias
 
 from voxtral_streaming.audio.units import Samples
+from voxtral_streaming.engines.agreement import covered
 from voxtral_streaming.engines.base import Capabilities, Engine, Stream, StreamOptions, Supervised
 from voxtral_streaming.engines.options import check_options
-from voxtral_streaming.engines.whisper.agreement import covered
 from voxtral_streaming.errors import EngineFailed, EngineLost, EngineUnavailable, PoisonAudio, VoxtralError
 from voxtral_streaming.transcript import Hypothesis
 

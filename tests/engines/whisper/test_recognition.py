@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from voxtral_streaming.audio.units import SAMPLE_RATE, Samples
-from voxtral_streaming.engines.whisper.agreement import normalise
+from voxtral_streaming.engines.agreement import normalise
 from voxtral_streaming.engines.whisper.model import Whisper, compression, grouped
 from voxtral_streaming.engines.whisper.recognition import (
     SURE_LOGPROB,

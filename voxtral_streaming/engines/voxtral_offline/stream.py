@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable
 
 from voxtral_streaming.audio.units import Samples
+from voxtral_streaming.engines.agreement import LocalAgreement
 from voxtral_streaming.engines.base import StreamOptions
 from voxtral_streaming.engines.voxtral_offline.plan import most_tokens
 from voxtral_streaming.engines.voxtral_offline.recording import Host, Recording
 from voxtral_streaming.engines.voxtral_offline.worker import Answer, Kind, Request
-from voxtral_streaming.engines.whisper.agreement import LocalAgreement
 from voxtral_streaming.transcript import Hypothesis
 
 WORD = re.compile(r"\S+")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from voxtral_streaming.audio.units import Samples, seconds
+from voxtral_streaming.engines.agreement import LocalAgreement
 from voxtral_streaming.engines.base import StreamOptions
-from voxtral_streaming.engines.whisper.agreement import LocalAgreement
 from voxtral_streaming.engines.whisper.passages import Passages
 from voxtral_streaming.engines.whisper.recognition import Request, Result
 from voxtral_streaming.engines.whisper.scheduler import Kind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from voxtral_streaming.engines.whisper.agreement import covered
+from voxtral_streaming.engines.agreement import covered
 
 PIECE = re.compile(
     r"\s*(?:[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\s\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+)"

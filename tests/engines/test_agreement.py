@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxtral_streaming.engines.whisper.agreement import LocalAgreement, covered, n_agreeing, normalise
+from voxtral_streaming.engines.agreement import LocalAgreement, covered, n_agreeing, normalise
 
 words = st.lists(st.sampled_from([" a", " B", " c,", " D.", " e"]), max_size=8)
 
