@@ -111,10 +111,13 @@ class Whisper:
 
     def _memories(self, batch: Sequence[Encoded], memory: int) -> ctranslate2.StorageView:
         """The windows, filled up with silence: [n, memory / 2, d_model]."""
-        silence = self._silence(memory)
-        rows = [np.asarray(encoded.features) for encoded in batch]  # [1, window / 2, d_model] each
-        filled = [np.concatenate([row, silence[:, row.shape[1] :]], axis=1) for row in rows]
-        return ctranslate2.StorageView.from_array(np.concatenate(filled))
+        rows = [self._filled(np.asarray(encoded.features), memory) for encoded in batch]
+        return ctranslate2.StorageView.from_array(np.concatenate(rows))
+
+    def _filled(self, row: NDArray[np.float32], memory: int) -> NDArray[np.float32]:
+        """[1, window / 2, d_model] to [1, memory / 2, d_model]."""
+        n_frames = row.shape[1]
+        return row if n_frames == memory // 2 else np.concatenate([row, self._silence(memory)[:, n_frames:]], axis=1)
 
     def _decoded(
         self,
