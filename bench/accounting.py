@@ -33,6 +33,17 @@ memory, without end."""
 
 logger = logging.getLogger(__name__)
 
+ABACUS = Capabilities(
+    name="accounting",
+    model="abacus",
+    partials=True,
+    timestamps="word",
+    languages=("en", "fr"),
+    detects_language=True,
+    biasing=True,
+)
+"""What an engine can do that counts samples."""
+
 
 class AccountingEngine:
     """Implements `Engine`."""
@@ -70,15 +81,7 @@ class AccountingEngine:
     @property
     def capabilities(self) -> Capabilities:
         """It can do everything, after a fashion."""
-        return Capabilities(
-            name="accounting",
-            model="abacus",
-            partials=True,
-            timestamps="word",
-            languages=("en", "fr"),
-            detects_language=True,
-            biasing=True,
-        )
+        return ABACUS
 
     async def start(self) -> None:
         """Be ready, or not."""

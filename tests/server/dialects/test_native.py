@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.accounting import ABACUS
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
 from voxtral_streaming.errors import AudioError, EngineFailed, ProtocolError, UnsupportedMedia, VoxtralError
 from voxtral_streaming.server.dialects.actions import (
@@ -43,18 +45,14 @@ from voxtral_streaming.transcript import Final, Partial, SpeechStarted, SpeechSt
 
 
 def native(resume_s: float = 0.0, **can: Any) -> Native:
-    defaults: dict[str, Any] = {
-        "name": "accounting",
-        "model": "abacus",
-        "partials": True,
-        "timestamps": "word",
-        "languages": ("en", "fr"),
-        "detects_language": True,
-        "biasing": True,
-        "delay_ms": (240, 480),
-    }
     facts = SessionFacts(
-        "an id", Capabilities(**{**defaults, **can}), None, 60.0, 14.0, resume_s=resume_s, token="a token"
+        "an id",
+        replace(ABACUS, **({"delay_ms": (240, 480)} | can)),
+        None,
+        60.0,
+        14.0,
+        resume_s=resume_s,
+        token="a token",
     )
     return Native(facts)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxtral_streaming.engines.base import Capabilities, StreamOptions
+from bench.accounting import ABACUS
+from voxtral_streaming.engines.base import StreamOptions
 from voxtral_streaming.errors import EngineFailed, UnsupportedOption, VoxtralError
 from voxtral_streaming.server.dialects.actions import (
     Audio,
@@ -32,15 +34,7 @@ START = Start(StreamOptions(words=False), AudioFormat())
 
 
 def vllm(language: str | None = None, **can: Any) -> VllmRealtime:
-    defaults: dict[str, Any] = {
-        "name": "accounting",
-        "model": "abacus",
-        "partials": True,
-        "timestamps": "word",
-        "languages": ("en", "fr"),
-        "detects_language": True,
-    }
-    return VllmRealtime(SessionFacts("an id", Capabilities(**{**defaults, **can}), language, 60.0, 14.0))
+    return VllmRealtime(SessionFacts("an id", replace(ABACUS, **({"biasing": False} | can)), language, 60.0, 14.0))
 
 
 def message(type_: str, **fields: Any) -> str:

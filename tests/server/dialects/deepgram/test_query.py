@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.accounting import ABACUS
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
 from voxtral_streaming.errors import UnsupportedOption
 from voxtral_streaming.server.dialects.actions import AudioFormat, Start, Turns
@@ -30,16 +32,7 @@ RAW = [("encoding", "linear16"), ("sample_rate", "16000")]
 
 
 def can(**facts: Any) -> Capabilities:
-    defaults: dict[str, Any] = {
-        "name": "accounting",
-        "model": "abacus",
-        "partials": True,
-        "timestamps": "word",
-        "languages": ("en", "fr"),
-        "detects_language": True,
-        "biasing": True,
-    }
-    return Capabilities(**{**defaults, **facts})
+    return replace(ABACUS, **facts)
 
 
 def live(*items: tuple[str, str], language: str | None = None, **facts: Any) -> Live:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxtral_streaming.engines.base import Capabilities, StreamOptions
+from bench.accounting import ABACUS
+from voxtral_streaming.engines.base import StreamOptions
 from voxtral_streaming.errors import AudioError, EngineFailed, InvalidBase64, ProtocolError, UnsupportedOption
 from voxtral_streaming.server.dialects.actions import (
     Audio,
@@ -34,17 +36,9 @@ PLAIN = StreamOptions(words=False)
 
 
 def mistral(language: str | None = None, **can: Any) -> MistralRealtime:
-    defaults: dict[str, Any] = {
-        "name": "accounting",
-        "model": "abacus",
-        "partials": True,
-        "timestamps": "word",
-        "languages": ("en", "fr"),
-        "detects_language": True,
-        "biasing": True,
-        "delay_ms": (240, 480),
-    }
-    return MistralRealtime(SessionFacts("an id", Capabilities(**{**defaults, **can}), language, 60.0, 14.0))
+    return MistralRealtime(
+        SessionFacts("an id", replace(ABACUS, **({"delay_ms": (240, 480)} | can)), language, 60.0, 14.0)
+    )
 
 
 def message(type_: str, **fields: Any) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from bench.accounting import ABACUS
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
 from voxtral_streaming.errors import UnsupportedOption
 from voxtral_streaming.server.dialects.mistral.events import Granularity, Telling, transcription
@@ -15,16 +17,7 @@ from voxtral_streaming.transcript import Final, Segment, Transcript, Word
 
 
 def capabilities(**can: Any) -> Capabilities:
-    defaults: dict[str, Any] = {
-        "name": "accounting",
-        "model": "abacus",
-        "partials": True,
-        "timestamps": "word",
-        "languages": ("en", "fr"),
-        "detects_language": True,
-        "biasing": True,
-    }
-    return Capabilities(**{**defaults, **can})
+    return replace(ABACUS, **can)
 
 
 class TestRead:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voxtral_streaming.engines.base import Capabilities, StreamOptions
+from bench.accounting import ABACUS
+from voxtral_streaming.engines.base import StreamOptions
 from voxtral_streaming.errors import EngineFailed, VoxtralError
 from voxtral_streaming.server.dialects.actions import (
     Audio,
@@ -35,22 +37,13 @@ from voxtral_streaming.server.dialects.realtime import UntoldRealtime, realtime
 from voxtral_streaming.server.errors import IdleTimeout
 from voxtral_streaming.transcript import Cleared, Final, Partial, SpeechStarted, SpeechStopped, Word
 
-CAN: dict[str, Any] = {
-    "name": "accounting",
-    "model": "abacus",
-    "partials": True,
-    "timestamps": "word",
-    "languages": ("en", "fr"),
-    "detects_language": True,
-    "biasing": True,
-    "delay_ms": (240, 480, 960),
-}
+CAN = replace(ABACUS, delay_ms=(240, 480, 960))
 PIECE = bytes(9600)  # 0.2 s at 24 kHz
 MANUAL = {"audio": {"input": {"turn_detection": None}}}
 
 
 def facts(**can: Any) -> SessionFacts:
-    return SessionFacts("f" * 32, Capabilities(**{**CAN, **can}), None, 60.0, 14.0, Turns(True, 500, 0.5, 300))
+    return SessionFacts("f" * 32, replace(CAN, **can), None, 60.0, 14.0, Turns(True, 500, 0.5, 300))
 
 
 def openai(**can: Any) -> OpenAIRealtime:

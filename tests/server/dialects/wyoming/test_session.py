@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from wyoming.event import Event as TheirEvent
 from wyoming.ping import Ping
 
-from voxtral_streaming.engines.base import Capabilities, StreamOptions
+from bench.accounting import ABACUS
+from voxtral_streaming.engines.base import StreamOptions
 from voxtral_streaming.errors import EngineFailed, ProtocolError, UnsupportedMedia, UnsupportedOption
 from voxtral_streaming.server.dialects.actions import (
     Audio,
@@ -39,16 +41,7 @@ FORMAT = {"rate": 16000, "width": 2, "channels": 1}
 
 
 def wyoming(language: str | None = None, **can: Any) -> Wyoming:
-    defaults: dict[str, Any] = {
-        "name": "accounting",
-        "model": "abacus",
-        "partials": True,
-        "timestamps": "word",
-        "languages": ("en", "fr"),
-        "detects_language": True,
-        "biasing": True,
-    }
-    return Wyoming(SessionFacts("an id", Capabilities(**{**defaults, **can}), language, 60.0, 14.0))
+    return Wyoming(SessionFacts("an id", replace(ABACUS, **can), language, 60.0, 14.0))
 
 
 def event(type_: str, data: dict[str, Any] | None = None, payload: bytes = b"") -> bytes:
