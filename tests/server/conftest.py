@@ -16,8 +16,10 @@ import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, cast
 
+import av
 import numpy as np
 import pytest
 import websockets
@@ -31,6 +33,7 @@ from bench.accounting import ABACUS
 from voxtral_streaming.audio.units import SAMPLE_RATE, Samples, seconds
 from voxtral_streaming.config import Config
 from voxtral_streaming.engines.base import StreamOptions
+from voxtral_streaming.engines.whisper.engine import WhisperEngine
 from voxtral_streaming.server.app import create_app, lifespan
 from voxtral_streaming.server.run import Server, open_certificate, serve
 from voxtral_streaming.server.service import Service
@@ -278,6 +281,23 @@ def server(configure: Configure) -> Iterator[Running]:
     running.stop()
     assert len(running.service.sessions) == 0
     assert not running.engine.is_running
+
+
+@pytest.fixture(scope="session")
+def hearing(configure: Configure) -> Iterator[Running]:
+    """A server with the built-in engine, for one sentence through each door."""
+    config = configure(vad={"detector": "silero"})
+    running = Running(config, cast(Any, WhisperEngine(config.model, config.streaming)))
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def sentence() -> bytes:
+    """Somebody reads that he might even have been made amiable himself: PCM of 16 bits at 16 kHz."""
+    path = Path(__file__).parents[1] / "data" / "speech" / "en_librivox_0930.flac"
+    with av.open(str(path)) as container:
+        return b"".join(frame.to_ndarray().astype("<i2").tobytes() for frame in container.decode(audio=0))
 
 
 @pytest.fixture

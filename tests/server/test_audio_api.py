@@ -228,3 +228,9 @@ def test_the_loaded_model(client: OpenAI) -> None:
     assert client.models.retrieve("abacus").id == client.models.retrieve("whisper-1").id == "abacus"
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("gpt-5")
+
+
+def test_the_built_in_engine_is_heard(hearing: Any, sentence: bytes) -> None:
+    recording = ("sentence.wav", wav(np.frombuffer(sentence, "<i2")))
+    heard = client_of(hearing).audio.transcriptions.create(file=recording, model="whisper-1")
+    assert "made amiable himself" in heard.text

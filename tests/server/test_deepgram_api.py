@@ -327,3 +327,10 @@ class TestRecordings:
         assert answer.status_code == 503
         assert answer.json()["err_code"] == "TOO_MANY_REQUESTS"
         assert answer.headers["retry-after"]
+
+
+async def test_the_built_in_engine_is_heard(hearing: Any, sentence: bytes) -> None:
+    assert "made amiable himself" in " ".join(finals(await transcribe(hearing, sentence)))
+    async with media(hearing) as recordings:
+        heard: Any = await recordings.transcribe_file(request=wav(sentence), model="nova-3")
+    assert "made amiable himself" in heard.results.channels[0].alternatives[0].transcript

@@ -155,3 +155,7 @@ async def test_a_browser_comes_with_a_token_that_was_minted_for_it(launch: Any, 
     async with websockets.connect(url, subprotocols=offered) as socket:
         assert socket.subprotocol == "realtime"
         assert json.loads(await socket.recv())["type"] == "session.created"
+
+
+async def test_the_built_in_engine_is_heard(hearing: Any, sentence: bytes) -> None:
+    assert "made amiable himself" in (await transcribe(hearing, sentence))[-1].text

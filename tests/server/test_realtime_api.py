@@ -308,3 +308,10 @@ async def test_another_intent_is_refused_before_the_socket_opens(server: Any) ->
         await websockets.connect(f"ws://{server.host}/v1/realtime?intent=conversation")
     assert caught.value.response.status_code == 422
     assert json.loads(caught.value.response.body)["error"]["param"] == "intent"
+
+
+async def test_the_built_in_engine_is_heard(hearing: Any, sentence: bytes) -> None:
+    async with talking(hearing, MANUAL) as talk:
+        await talk.say(sentence)
+        await talk.connection.input_audio_buffer.commit()
+        assert "made amiable himself" in (await talk.hear(LAST)).transcript

@@ -119,3 +119,10 @@ async def test_keys_are_asked_for(launch: Any, accounting: Any) -> None:
         await dial(running, Authorization="Bearer wrong")
     async with dial(running, Authorization="Bearer a-key-of-some-length") as socket:
         await Client(socket).begin()
+
+
+async def test_the_built_in_engine_is_heard(hearing: Any, sentence: bytes) -> None:
+    async with dial(hearing) as socket:
+        client = Client(socket)
+        await client.begin()
+        assert "made amiable himself" in await client.transcribe(sentence)
