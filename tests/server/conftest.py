@@ -15,7 +15,7 @@ import threading
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,10 +29,9 @@ from starlette.types import Message as ASGIMessage
 from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import ClientConnection
 
-from bench.accounting import ABACUS
 from voxtral_streaming.audio.units import SAMPLE_RATE, Samples, seconds
 from voxtral_streaming.config import Config
-from voxtral_streaming.engines.base import StreamOptions
+from voxtral_streaming.engines.base import Capabilities, StreamOptions
 from voxtral_streaming.engines.whisper.engine import WhisperEngine
 from voxtral_streaming.server.app import create_app, lifespan
 from voxtral_streaming.server.run import Server, open_certificate, serve
@@ -100,7 +99,18 @@ class AccountingEngine:
 
         `ails` comes out of decoding, `broken` out of loading.
         """
-        self.capabilities = replace(ABACUS, **can)
+        self.capabilities = Capabilities(
+            **{
+                "name": "accounting",
+                "model": "abacus",
+                "partials": True,
+                "timestamps": "word",
+                "languages": ("en", "fr"),
+                "detects_language": True,
+                "biasing": True,
+                **can,
+            }
+        )
         self.cost = cost
         self.padding = padding
         self.ails = ails
