@@ -80,7 +80,7 @@ def test_dropped_file_becomes_a_transcript(page: Page, tmp_path: Path) -> None:
 
 def save(page: Page, path: Path) -> str:
     page.find(f'[data-action="{path.suffix[1:]}"]').click()
-    page.until(path.exists)
+    page.until(lambda: path.exists() and path.stat().st_size)  # Chromium reserves the name before it writes
     return path.read_text()
 
 
