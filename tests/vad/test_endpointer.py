@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from voxtral_streaming.audio.units import SAMPLE_RATE, Samples, samples_from_seconds
@@ -36,6 +36,15 @@ timings = st.fixed_dictionaries(
         "detect_turns": st.booleans(),
     }
 )
+UNTIL_FLUSHED = {
+    "min_voice_duration_ms": 33,
+    "min_silence_duration_ms": 0,
+    "pre_roll_ms": 0,
+    "pause_ms": 0,
+    "endpoint_silence_ms": 0,
+    "engine_limit_s": 1.0,
+    "detect_turns": False,
+}
 block_lengths = st.lists(st.integers(0, 2000), max_size=30)
 
 thoroughly = settings(max_examples=100, deadline=None)
@@ -82,10 +91,12 @@ def test_utterances_are_in_order_contiguous_bounded_and_exact(
     check_laws(activities, samples, timing["engine_limit_s"])
 
 
+@example(drawing="##" + "." * 14 + "#..", timing=UNTIL_FLUSHED)
 @given(drawing=drawings, timing=timings)
 @thoroughly
 def test_a_limit_loses_no_speech(open_energy: Open, sound: Sound, drawing: str, timing: dict[str, float]) -> None:
-    timing = {**timing, "min_voice_duration_ms": min(timing["min_voice_duration_ms"], 400)}
+    most = {"min_voice_duration_ms": 400, "pre_roll_ms": 100}  # what stands before a start must fit into a second
+    timing = {**timing, **{name: min(timing[name], limit) for name, limit in most.items()}}
     is_short = slice(20 * SAMPLE_RATE // FRAME)  # where no limit of 28 s is felt
     samples = sound(drawing.replace("-", ".")[is_short])
     is_speech = samples != 0
@@ -101,6 +112,8 @@ def test_little_is_held_back(open_energy: Open, sound: Sound, drawing: str, timi
     samples = sound(drawing)
     hold = samples_from_seconds(timing["engine_limit_s"]) // 4
     quiet = max(timing["min_silence_duration_ms"], timing["endpoint_silence_ms"]) * 16
+    if not timing["detect_turns"]:  # silence ends nothing before the limit does
+        quiet = timing["engine_limit_s"] * SAMPLE_RATE
     open_until: int | None = None
     for position in range(0, len(samples), FRAME):
         for activity in endpointer.feed(samples[position : position + FRAME]):

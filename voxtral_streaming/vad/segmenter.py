@@ -59,6 +59,7 @@ class Segmenter:
         self._marked = 0  # end of the last span
         self._candidate: Candidate | None = None
         self._utterance: Utterance | None = None
+        self._is_cut = False  # only a flush ends an utterance, and the last one was too long: the next goes on with it
         self._marks: list[Mark] = []
 
     @property
@@ -92,6 +93,7 @@ class Segmenter:
             self._stop(self._utterance)
             self._finish()
         self._candidate = None
+        self._is_cut = False
 
     def take(self) -> list[Mark]:
         """What was marked since the last call."""
@@ -112,7 +114,8 @@ class Segmenter:
             if not is_speech:
                 return
             start = self._before(self._end - FRAME)
-            self._candidate = Candidate(start, needed=self._timing.voice, patience=self._timing.voice)
+            needed = 1 if self._is_cut else self._timing.voice
+            self._candidate = Candidate(start, needed, patience=self._timing.voice)
         candidate = self._candidate
         if is_speech:
             candidate.is_heard = True
@@ -185,7 +188,12 @@ class Segmenter:
             self._expect_more()
 
     def _expect_more(self) -> None:
-        """Speech that would have resumed in the utterance just ended starts the next one at once, where that ended."""
+        """Speech that would have resumed in the utterance just ended starts the next one at once, where that ended.
+
+        After so much silence that this would have ended it too, speech starts the next one as it starts any: but at
+        once, where silence ends none.
+        """
+        self._is_cut = not self._timing.silence_ends
         if self._lull < self._timing.endpoint:
             self._candidate = Candidate(self._marked, needed=1, patience=self._timing.endpoint - self._lull - 1)
 
