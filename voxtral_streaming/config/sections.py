@@ -224,7 +224,7 @@ class StreamingConfig(Section):
     """Silence after which an utterance is committed; at least `vad.min_silence_duration_ms`."""
     pause_ms: Milliseconds = 96
     """Silence after which the whole utterance is recognised at once, in case it is over."""
-    max_utterance_s: float = Field(default=14.0, ge=2.0, le=28.0)
+    max_utterance_s: float = Field(default=28.0, ge=2.0, le=28.0)
     """A longer utterance is cut at the clearest gap between words."""
     partial_interval_ms: Milliseconds = 300
     """New audio between two partials, at least; under load they become rarer."""

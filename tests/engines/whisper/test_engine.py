@@ -14,6 +14,7 @@ from voxtral_streaming.config import ModelConfig, StreamingConfig
 from voxtral_streaming.engines.base import StreamOptions
 from voxtral_streaming.engines.whisper.engine import WhisperEngine
 from voxtral_streaming.engines.whisper.model import Whisper
+from voxtral_streaming.engines.whisper.parts import LONGEST_PART, ends_sentence
 from voxtral_streaming.errors import EngineFailed, UnsupportedOption
 from voxtral_streaming.transcript import Hypothesis
 
@@ -67,13 +68,74 @@ async def test_partials_go_on_behind_a_pause(engine: WhisperEngine, clips: list[
     stream.feed(clips[1])
     settled = (await stream.flush()).text
     stream.feed(clips[2])
-    assert stream.span(is_whole=False) == (len(clips[1]), len(clips[1]) + len(clips[2]))
+    heard = stream.newest()
+    assert (heard.start, heard.end) == (len(clips[1]), len(clips[1]) + len(clips[2]))
     partial = await stream.partial()
     assert partial.text.startswith(settled)
     assert "amiable himself" in partial.text
     final = await stream.finish()
     stream.close()
     assert final == await finished(engine, np.concatenate(clips[1:3]), 20_000)
+
+
+@pytest.fixture(scope="module")
+def monologue(clips: list[Samples]) -> Samples:
+    """Half a minute without a pause that ends an utterance."""
+    return np.concatenate([part for clip in clips * 2 for part in (clip, np.zeros(SAMPLE_RATE // 5, np.float32))])
+
+
+async def test_a_long_utterance_is_parted_where_sentences_end(engine: WhisperEngine, monologue: Samples) -> None:
+    stream = engine.open(ENGLISH, SAMPLE_RATE)
+    stream.feed(monologue)
+    final = await stream.finish()
+    assert 0 < stream.rest().n_samples < LONGEST_PART
+    assert ends_sentence(stream.rest().before[-1])
+    stream.close()
+    assert final.text.count("power to do for them") == final.text.count("amiable himself") == 2
+    assert final.text.split() == [word.text for word in final.words]
+    times = [time for word in final.words for time in (word.start, word.end)]
+    assert times == sorted(times)
+    assert 1 <= times[0] < 2 < seconds(len(monologue)) < times[-1] <= seconds(len(monologue)) + 1
+
+
+async def test_neither_blocks_nor_partials_change_where_it_is_parted(engine: WhisperEngine, monologue: Samples) -> None:
+    whole = await finished(engine, monologue, len(monologue))
+    assert await finished(engine, monologue, 40_000) == whole
+    assert await finished(engine, monologue, 131_071) == whole
+
+
+async def test_a_parted_utterance_keeps_its_stable_text(engine: WhisperEngine, monologue: Samples) -> None:
+    stream, shown = engine.open(ENGLISH, 0), ""
+    for start in range(0, len(monologue), 2 * SAMPLE_RATE):
+        stream.feed(monologue[start : start + 2 * SAMPLE_RATE])
+        hypothesis = await stream.partial()
+        assert hypothesis.stable.startswith(shown)
+        shown = hypothesis.stable
+    flushed = await stream.flush()
+    stream.close()
+    assert flushed.stable.startswith(shown)
+    assert flushed.text.count("leisure to consider") == 2
+
+
+async def test_who_waits_for_a_part_that_fails_hears_of_it(
+    engine: WhisperEngine, monologue: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = engine.open(ENGLISH, 0)
+    monkeypatch.setattr(stream, "request", lambda *_: 1 / 0)
+    stream.feed(monologue)
+    with pytest.raises(EngineFailed):
+        await stream.finish()
+    stream.close()
+
+
+async def test_a_stream_that_is_closed_while_it_is_parted_lets_go(engine: WhisperEngine, monologue: Samples) -> None:
+    stream = engine.open(ENGLISH, 0)
+    stream.feed(monologue)
+    finishing = asyncio.create_task(stream.finish())
+    await asyncio.sleep(0.05)
+    stream.close()
+    with pytest.raises(asyncio.CancelledError):
+        await finishing
 
 
 async def test_words_stand_where_the_utterance_stands(engine: WhisperEngine, clips: list[Samples]) -> None:

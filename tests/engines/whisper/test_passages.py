@@ -2,61 +2,47 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxtral_streaming.engines.whisper.passages import LONG, SHORTEST, Passages
+from voxtral_streaming.engines.whisper.passages import LONG, SHORTEST, Passage, Passages
 
 WORDS = (" so", " it", " goes")
 
 
 def test_everything_is_heard_until_something_is_settled() -> None:
-    assert Passages().next(2 * LONG) == (0, 2 * LONG)
+    assert Passages().next(2 * LONG) == Passage(0, 2 * LONG)
 
 
 def test_what_was_heard_up_to_a_pause_is_settled() -> None:
     passages = Passages()
     passages.pause(SHORTEST)
-    passages.settle(WORDS, SHORTEST)
-    assert passages.words == WORDS
-    assert passages.next(SHORTEST + 1) == (SHORTEST, SHORTEST + 1)
+    passages.heard(WORDS, Passage(0, SHORTEST))
+    assert passages.next(SHORTEST + 1) == Passage(SHORTEST, SHORTEST + 1, WORDS)
 
 
 def test_nothing_is_settled_without_a_pause_or_enough_speech() -> None:
     passages = Passages()
     passages.pause(SHORTEST - 1)
-    passages.settle(WORDS, SHORTEST - 1)
-    passages.settle(WORDS, SHORTEST)
-    assert passages.next(LONG) == (0, LONG)
-    assert passages.words == ()
+    passages.heard(WORDS, Passage(0, SHORTEST - 1))
+    passages.heard(WORDS, Passage(0, SHORTEST))
+    assert passages.next(LONG) == Passage(0, LONG)
 
 
 def test_a_long_passage_is_heard_up_to_its_last_pause() -> None:
     passages = Passages()
     for pause in (SHORTEST - 1, SHORTEST, SHORTEST + 5):
         passages.pause(pause)
-    assert passages.next(LONG) == (0, LONG)
-    assert passages.next(LONG + 1) == (0, SHORTEST + 5)
+    assert passages.next(LONG) == Passage(0, LONG)
+    assert passages.next(LONG + 1) == Passage(0, SHORTEST + 5)
 
 
-@pytest.mark.parametrize(
-    ("settled", "following", "together"),
-    [
-        ((" consider", " how."), (" much",), (" consider", " how", " much")),
-        ((" so", " it", " goes."), (" Then",), (" so", " it", " goes.", " Then")),
-        ((" is", " it?"), (" much",), (" is", " it?", " much")),
-        ((" how.",), (), (" how.",)),
-        ((), (" much",), (" much",)),
-    ],
-)
-def test_a_full_stop_goes_where_the_sentence_goes_on(
-    settled: tuple[str, ...], following: tuple[str, ...], together: tuple[str, ...]
-) -> None:
+def test_what_was_heard_before_something_was_settled_settles_nothing() -> None:
     passages = Passages()
-    passages.pause(SHORTEST)
-    passages.settle(settled, SHORTEST)
-    assert passages.continued(following) == together
+    passages.pause(2 * LONG)
+    passages.settle(WORDS, LONG)
+    passages.heard(WORDS * 3, Passage(0, 2 * LONG))
+    assert passages.next(3 * LONG) == Passage(LONG, 2 * LONG, WORDS)
 
 
 @given(st.lists(st.tuples(st.integers(1, 4 * LONG), st.booleans(), st.booleans()), max_size=30))
@@ -66,8 +52,8 @@ def test_what_is_heard_begins_where_the_settled_part_ends_and_goes_on(steps: lis
         end += grown
         if is_pause:
             passages.pause(end)
-        start, heard = passages.next(end)
-        assert settled <= start < heard <= end
+        passage = passages.next(end)
+        assert settled <= passage.start < passage.end <= end
         if is_heard:
-            passages.settle(WORDS, heard)
-        settled = start
+            passages.heard(WORDS, passage)
+        settled = passage.start

@@ -10,6 +10,7 @@ import pytest
 from voxtral_streaming.audio.units import SAMPLE_RATE, Samples
 from voxtral_streaming.engines.agreement import normalise
 from voxtral_streaming.engines.whisper.model import Whisper, compression, grouped
+from voxtral_streaming.engines.whisper.passages import Passage
 from voxtral_streaming.engines.whisper.recognition import (
     SURE_LOGPROB,
     Request,
@@ -26,7 +27,7 @@ def request(
     samples: Samples, window: int | None = None, memory: int | None = None, language: str | None = "en"
 ) -> Request:
     window = window or window_for(len(samples))
-    return Request(samples, window, memory or memory_for(window), language, None)
+    return Request(samples, window, memory or memory_for(window), language, None, Passage(0, len(samples)))
 
 
 def final(model: Whisper, request: Request) -> Result:
@@ -106,8 +107,9 @@ def test_word_times_are_in_order_and_within_the_audio(model: Whisper, clips: lis
     assert all(0 < word.probability <= 1 for word in words)
 
 
-def test_a_loop_is_decoded_again_in_the_longest_window(model: Whisper, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The window of a sentence without silence behind it makes Whisper repeat itself; the guard is what we test."""
+def test_a_loop_is_decoded_again_in_the_longest_window(
+    model: Whisper, clips: list[Samples], monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[tuple[int, int, int]] = []
     decode = model.decode
 
@@ -116,9 +118,18 @@ def test_a_loop_is_decoded_again_in_the_longest_window(model: Whisper, monkeypat
         return [replace(one, is_suspect=True) for one in decode(batch, languages, memory, beam_size)]
 
     monkeypatch.setattr(model, "decode", suspicious)
-    tone = (0.1 * np.sin(np.arange(SAMPLE_RATE) * 0.05)).astype(np.float32)
-    final(model, request(tone))
-    assert asked == [(400, 1000, 1), (400, 400, 5), (LONGEST, LONGEST, 5)]
+    window = window_for(len(clips[2]))
+    final(model, request(clips[2]))
+    assert asked == [(window, memory_for(window), 1), (window, window, 5), (LONGEST, LONGEST, 5)]
+
+
+def test_where_no_speech_is_heard_the_longest_window_decides(model: Whisper) -> None:
+    [draft] = recognise_batch(model, [request(np.zeros(SAMPLE_RATE, np.float32))])
+    assert draft.decoded.words == ()
+    assert draft.decoded.is_suspect
+    heard = finalised(model, draft)
+    assert heard.decoded.words == ()
+    assert heard.encoded.window == LONGEST
 
 
 def test_a_phrase_three_times_in_a_row_is_kept_once() -> None:

@@ -46,7 +46,7 @@ class Decoded:
     words: tuple[str, ...]  # with the space before them: joined they are the text
     language: str
     logprob: float  # of a token, on average
-    is_suspect: bool  # a loop, or nothing that the model believes in
+    is_suspect: bool  # a loop, nothing that the model believes in, or no speech
 
 
 class Whisper:
@@ -129,7 +129,7 @@ class Whisper:
         ids = result.sequences_ids[0]
         tokens = tuple(token for token in ids if token < tokenizer.eot)
         if result.no_speech_prob > MAX_NO_SPEECH and result.scores[0] < MIN_LOGPROB:
-            return Decoded((), (), language, result.scores[0], is_suspect=False)
+            return Decoded((), (), language, result.scores[0], is_suspect=True)
         pieces = tokenizer.split_to_word_tokens([*tokens, tokenizer.eot])[0][:-1]
         words = tuple("".join(pieces[n] for n in group) for group in grouped(pieces, language))
         text = "".join(words)

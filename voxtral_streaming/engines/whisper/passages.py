@@ -6,43 +6,62 @@ ago the speaker last paused, and not on how long he has been speaking. The final
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from voxtral_streaming.audio.units import SAMPLE_RATE
 
 SHORTEST = 3 * SAMPLE_RATE  # samples of a passage that may be settled: with less, the model has too little context
 LONG = 6 * SAMPLE_RATE  # samples of a passage that is better heard up to a pause in it, where there was one
 
 
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A stretch of an utterance, from sample `start` to sample `end`, and the words before it."""
+
+    start: int
+    end: int
+    before: tuple[str, ...] = ()
+
+    @property
+    def n_samples(self) -> int:
+        """How long it is."""
+        return self.end - self.start
+
+
 class Passages:
-    """The settled part of an utterance, and the passage behind it. Positions are samples of the utterance."""
+    """The settled part of an utterance, and the passage behind it. Positions are samples of the utterance.
+
+    One thread settles; `next` may be called by any.
+    """
 
     def __init__(self) -> None:
-        self.words: tuple[str, ...] = ()  # of the settled part
-        self.start = 0  # of the passage: where the settled part ends
+        self._settled = Passage(0, 0)  # empty, where the settled part ends: replaced as a whole
         self._pauses: list[int] = []
+
+    @property
+    def start(self) -> int:
+        """Where the passage begins."""
+        return self._settled.start
 
     def pause(self, at: int) -> None:
         """The speaker seems to have paused at the end of what was fed."""
         if not self._pauses or self._pauses[-1] < at:
             self._pauses.append(at)
 
-    def next(self, end: int) -> tuple[int, int]:
-        """From where to where a partial hears, of an utterance that is known up to `end`."""
-        if end - self.start > LONG:
-            end = max((pause for pause in self._pauses if pause - self.start >= SHORTEST), default=end)
-        return self.start, end
+    def next(self, end: int) -> Passage:
+        """What a partial hears of an utterance that is known up to `end`."""
+        start, words = self._settled.start, self._settled.before
+        if end - start > LONG:
+            end = max((pause for pause in self._pauses if pause - start >= SHORTEST), default=end)
+        return Passage(start, end, words)
+
+    def heard(self, words: tuple[str, ...], passage: Passage) -> None:
+        """All words up to the end of a passage are known: they are settled if the speaker paused there."""
+        is_newest = passage.start == self.start
+        if is_newest and passage.end in self._pauses and passage.n_samples >= SHORTEST:
+            self.settle(words, passage.end)
 
     def settle(self, words: tuple[str, ...], end: int) -> None:
-        """Take the words that were recognised up to `end`, if the speaker paused there and said enough."""
-        if end in self._pauses and end - self.start >= SHORTEST:
-            self.words, self.start = words, end
-            self._pauses = [pause for pause in self._pauses if pause > end]
-
-    def continued(self, words: tuple[str, ...]) -> tuple[str, ...]:
-        """The settled words, and those of the passage behind them.
-
-        The model ends with a full stop where the speaker paused; it goes where the sentence goes on in lower case.
-        """
-        settled = self.words
-        if settled and words and settled[-1].endswith(".") and words[0].lstrip()[:1].islower():
-            settled = (*settled[:-1], settled[-1].rstrip("."))
-        return (*settled, *words)
+        """Take the words up to `end`, whatever was settled before."""
+        self._settled = Passage(end, end, words)
+        self._pauses = [pause for pause in self._pauses if pause > end]

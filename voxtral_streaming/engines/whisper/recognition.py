@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from voxtral_streaming.audio.units import Samples
 from voxtral_streaming.engines.whisper.model import Decoded, Encoded, Whisper
+from voxtral_streaming.engines.whisper.passages import Passage
 from voxtral_streaming.engines.whisper.windows import LONGEST
 
 SURE = 0.8  # probability at which a language other than the expected one is believed
@@ -25,12 +26,7 @@ class Request:
     memory: int  # frames that are decoded
     language: str | None  # None: detect
     likely_language: str | None  # what earlier utterances were in
-    start: int = 0  # position of the first sample in the utterance
-
-    @property
-    def end(self) -> int:
-        """The position after the last sample, in the utterance."""
-        return self.start + len(self.samples)
+    passage: Passage  # where they stand in the utterance
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +51,22 @@ def recognise_batch(model: Whisper, requests: Sequence[Request]) -> list[Result]
 
 
 def finalised(model: Whisper, result: Result) -> Result:
-    """The result if it is sure, or else what a beam finds; what looks like a loop is heard in the longest window."""
+    """The result if it is sure, or else what a beam finds; a loop, or no speech, is heard in the longest window."""
     if not _is_doubtful(result.decoded):
         return result
+    if not result.decoded.words:
+        return _heard_longest(model, result, beam_size=1)  # a beam hears words in silence
     encoded, language = result.encoded, result.decoded.language
     [decoded] = model.decode([encoded], [language], encoded.window, BEAM)
-    if (decoded.is_suspect or has_doubled(decoded.words)) and encoded.window < LONGEST:
-        encoded = model.encode(result.request.samples, LONGEST)
-        [decoded] = model.decode([encoded], [language], LONGEST, BEAM)
+    found = replace(result, decoded=_without_loop(model, decoded))
+    is_loop = decoded.is_suspect or has_doubled(decoded.words)
+    return _heard_longest(model, found, BEAM) if is_loop and encoded.window < LONGEST else found
+
+
+def _heard_longest(model: Whisper, result: Result, beam_size: int) -> Result:
+    """The same samples in the window that Whisper was trained on."""
+    encoded = model.encode(result.request.samples, LONGEST)
+    [decoded] = model.decode([encoded], [result.decoded.language], LONGEST, beam_size)
     return replace(result, encoded=encoded, decoded=_without_loop(model, decoded))
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from voxtral_streaming.audio.units import Samples, seconds
+from voxtral_streaming.audio.units import Samples, samples_from_seconds, seconds
 from voxtral_streaming.engines.agreement import LocalAgreement
 from voxtral_streaming.engines.base import StreamOptions
-from voxtral_streaming.engines.whisper.passages import Passages
+from voxtral_streaming.engines.whisper.parts import LONGEST_PART, Parted, continued, lull, n_standing
+from voxtral_streaming.engines.whisper.passages import Passage, Passages
 from voxtral_streaming.engines.whisper.recognition import Request, Result
 from voxtral_streaming.engines.whisper.scheduler import Kind
 from voxtral_streaming.engines.whisper.windows import memory_for, window_for
@@ -27,25 +28,25 @@ ResultT = TypeVar("ResultT")
 
 @dataclass(slots=True, eq=False)
 class Recognition:
-    """A job: recognise what its stream holds when the job's turn comes."""
+    """A job: recognise what `heard` says when the job's turn comes."""
 
     kind: Kind
     stream: WhisperStream
-    is_whole: bool = False  # hear everything, and not only what partials hear
+    heard: Callable[[], Passage]
+    is_whole: bool = False  # its text may be final: it is decoded as it would be alone
     future: Future[Result] = field(default_factory=Future)
 
     @property
     def memory(self) -> int:
         """Frames of the decoder's memory of the audio."""
-        start, end = self.stream.span(self.is_whole)
-        return memory_for(window_for(end - start))
+        return memory_for(window_for(self.heard().n_samples))
 
     def request(self, memory: int) -> Request:
         """What to recognise now, beside others with that memory, in which all but a whole utterance are decoded."""
-        start, end = self.stream.span(self.is_whole)
-        window = window_for(end - start)
+        passage = self.heard()
+        window = window_for(passage.n_samples)
         own = memory_for(window)
-        return self.stream.request(start, end, window, own if self.is_whole else max(own, memory))
+        return self.stream.request(passage, window, own if self.is_whole else max(own, memory))
 
 
 @dataclass(slots=True, eq=False)
@@ -59,7 +60,10 @@ class Completion:
 
 
 class WhisperStream:
-    """Implements `Stream`. Lives on the event loop; only `span` and `request` are called by engine threads."""
+    """Implements `Stream`. Lives on the event loop; engine threads call `newest`, `rest` and `request` only.
+
+    An utterance that grows long is parted (see parts.py): its first sentences stand, and the rest goes on alone.
+    """
 
     def __init__(self, engine: WhisperEngine, options: StreamOptions, at: int) -> None:
         self._engine = engine
@@ -73,8 +77,12 @@ class WhisperStream:
         self._agreement = LocalAgreement()
         self._hypothesis = Hypothesis()
         self._passages = Passages()
+        self._parted = Parted()
+        self._parting: asyncio.Task[None] | None = None
+        self._part_kind = Kind.FLUSH if options.is_live else Kind.RECORDED
+        self._part: Recognition | Completion | None = None  # what the parting waits for
         self._draft: Recognition | None = None  # brings the text of all that was fed, until more is
-        self._whole: Recognition | None = None  # recognises all of it at once
+        self._whole: Recognition | None = None  # recognises all behind the parts at once
         self._completion: Completion | None = None  # of the same
         self._partial: Recognition | None = None
 
@@ -86,6 +94,9 @@ class WhisperStream:
         self._n_samples += len(samples)
         self._go_on()
         self._grown.set()
+        if self._parting is None and self._is_long:
+            self._parting = asyncio.create_task(self._part_it())
+            self._parting.add_done_callback(lambda task: task.cancelled() or task.exception())  # `finish` raises it
 
     async def partial(self) -> Hypothesis:
         """The next hypothesis, once there is enough new audio for one."""
@@ -95,7 +106,7 @@ class WhisperStream:
             if self._is_closed:
                 raise asyncio.CancelledError
         self._n_heard = self._n_samples
-        self._partial = Recognition(Kind.PARTIAL, self)
+        self._partial = Recognition(Kind.PARTIAL, self, self.newest)
         self._engine.submit(self._partial)
         return self._agreed(await asyncio.wrap_future(self._partial.future))
 
@@ -113,46 +124,110 @@ class WhisperStream:
         """The final text of all that was fed, with its words."""
         if not self._n_samples:
             return Hypothesis()
-        result, words = await self._completed(Kind.FINISH if self._options.is_live else Kind.RECORDED)
-        decoded = result.decoded
-        return Hypothesis("".join(decoded.words).strip(), "", self._placed(words), decoded.language)
+        result, last = await self._completed(Kind.FINISH if self._options.is_live else Kind.RECORDED)
+        words, timed = self._parted.followed_by(result.decoded.words, last)
+        placed = self._placed(timed) if self._options.words else ()
+        return Hypothesis("".join(words).strip(), "", placed, result.decoded.language)
 
     def close(self) -> None:
         """Give up what still waits."""
         self._is_closed = True
         self._grown.set()
-        for job in (self._partial, self._draft, self._whole, self._completion):
+        if self._parting is not None:
+            self._parting.cancel()
+        for job in (self._partial, self._part, self._draft, self._whole, self._completion):
             if job is not None:
                 job.future.cancel()
         self._engine.closed(self)
 
+    def newest(self) -> Passage:
+        """What a partial hears now."""
+        return self._passages.next(self._n_samples)
+
+    def rest(self) -> Passage:
+        """All that was fed behind the parts that stand."""
+        parted = self._parted
+        return Passage(parted.end, self._n_samples, parted.words)
+
+    def request(self, passage: Passage, window: int, memory: int) -> Request:
+        """To recognise that much of the utterance, in the language that was found before."""
+        options = self._options
+        language = options.language or self._parted.language
+        if language is None and passage.start:
+            language = self._hypothesis.language
+        samples = np.concatenate(self._blocks[:])[passage.start : passage.end]
+        return Request(samples, window, memory, language, options.likely_language, passage)
+
+    @property
+    def _is_long(self) -> bool:
+        """Whether there is enough behind the parts for another one."""
+        return self._n_samples - self._parted.end >= LONGEST_PART
+
+    async def _part_it(self) -> None:
+        """Let whole sentences stand, until what is behind them is short."""
+        while self._is_long:
+            start = self._parted.end
+            samples = np.concatenate(self._blocks)[start : start + LONGEST_PART]
+            passage = Passage(start, start + lull(samples), self._parted.words)
+            self._part = Recognition(self._part_kind, self, always(passage), is_whole=True)
+            self._engine.submit(self._part)
+            result = await asyncio.wrap_future(self._part.future)
+            self._part = Completion(self._part_kind, result, wants_words=True)
+            self._engine.submit(self._part)
+            self._stand(*await asyncio.wrap_future(self._part.future))
+        self._parting = None
+
+    def _stand(self, result: Result, words: Sequence[Word]) -> None:
+        """Let the whole sentences of a result stand: nothing before their end is heard again."""
+        passage, decoded = result.request.passage, result.decoded
+        n = n_standing(words, seconds(passage.n_samples)) if len(words) == len(decoded.words) else len(decoded.words)
+        end = passage.end
+        if n < len(words):
+            end = passage.start + samples_from_seconds((words[n - 1].end + words[n].start) / 2)
+        timed = [moved(word, seconds(passage.start)) for word in words[:n]]
+        joined, all_timed = self._parted.followed_by(decoded.words[:n], timed)
+        self._parted = Parted(joined, all_timed, end, self._parted.language or decoded.language)
+        self._passages.settle(joined, end)
+        self._draft = self._whole = self._completion = None
+
     def _drafted(self) -> Recognition:
-        """Ask for the text of what partials have not settled: the whole, where nothing is settled."""
+        """Ask for the text of what partials have not settled: all behind the parts, where nothing is settled."""
         kind = Kind.PARTIAL if self._engine.is_busy else Kind.FLUSH  # most lulls end before the utterance does
-        self._draft = Recognition(kind, self, is_whole=not self._passages.start)
-        if self._draft.is_whole:
-            self._whole = self._draft
+        if self._passages.start == self._parted.end:
+            self._draft = self._whole = Recognition(kind, self, self.rest, is_whole=True)
+        else:
+            self._draft = Recognition(kind, self, self.newest)
         self._engine.submit(self._draft)
         return self._draft
 
     async def _recognised(self, kind: Kind) -> Result:
-        """The result of all that was fed, heard at once and asked for once."""
+        """The result of all behind the parts, heard at once and asked for once."""
+        await self._all_parted(kind)
         if self._whole is None:
-            self._whole = Recognition(kind, self, is_whole=True)
+            self._whole = Recognition(kind, self, self.rest, is_whole=True)
             self._engine.submit(self._whole)
         self._whole.kind = min(self._whole.kind, kind)
         return await self._shared(self._whole.future)
 
+    async def _all_parted(self, kind: Kind) -> None:
+        """Wait until all that is long enough for a part is one."""
+        if self._parting is not None:
+            self._part_kind = min(self._part_kind, kind)
+            if self._part is not None:
+                self._part.kind = self._part_kind
+            await asyncio.shield(self._parting)
+
     async def _completed(self, kind: Kind) -> tuple[Result, list[Word]]:
-        """The final result of all that was fed, asked for once."""
+        """The final result of all behind the parts, asked for once; its words in seconds since the utterance began."""
         if self._completion is None:
             result = await self._recognised(kind)
-            if len(result.request.samples) < self._n_samples:
+            if result.request.passage != self.rest():
                 return result, []  # more was fed meanwhile: nothing to complete
             self._completion = Completion(kind, result, self._options.words)
             self._engine.submit(self._completion)
         self._completion.kind = min(self._completion.kind, kind)
-        return await self._shared(self._completion.future)
+        result, words = await self._shared(self._completion.future)
+        return result, [moved(word, seconds(result.request.passage.start)) for word in words]
 
     def _placed(self, words: Sequence[Word]) -> tuple[Word, ...]:
         """The words in seconds since the stream began, in order, none reaching beyond the utterance."""
@@ -180,21 +255,20 @@ class WhisperStream:
         self._draft = self._whole = self._completion = None
 
     def _agreed(self, result: Result) -> Hypothesis:
-        request, decoded = result.request, result.decoded
-        words = self._passages.continued(decoded.words) if request.start else decoded.words
+        passage, decoded = result.request.passage, result.decoded
+        words = continued(passage.before, decoded.words)
         if not decoded.is_suspect:
-            self._passages.settle(words, request.end)
-        stable, tentative = self._agreement.update(words, request.end)
+            self._passages.heard(words, passage)
+        stable, tentative = self._agreement.update(words, passage.end)
         self._hypothesis = Hypothesis("".join(stable).lstrip(), "".join(tentative), (), decoded.language)
         return self._hypothesis
 
-    def span(self, is_whole: bool) -> tuple[int, int]:
-        """From where to where to hear now, in samples of the utterance."""
-        return (0, self._n_samples) if is_whole else self._passages.next(self._n_samples)
 
-    def request(self, start: int, end: int, window: int, memory: int) -> Request:
-        """To recognise that much of the utterance, in the language that was found before."""
-        options = self._options
-        language = options.language or (self._hypothesis.language if start else None)
-        samples = np.concatenate(self._blocks[:])[start:end]
-        return Request(samples, window, memory, language, options.likely_language, start)
+def always(passage: Passage) -> Callable[[], Passage]:
+    """To hear that passage, whatever was fed meanwhile."""
+    return lambda: passage
+
+
+def moved(word: Word, by: float) -> Word:
+    """The word so many seconds later."""
+    return replace(word, start=word.start + by, end=word.end + by)

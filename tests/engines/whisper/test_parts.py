@@ -1,0 +1,89 @@
+"""Where a long utterance is parted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from voxtral_streaming.audio.units import SAMPLE_RATE, samples_from_ms
+from voxtral_streaming.engines.whisper.parts import (
+    LONGEST_PART,
+    LULL,
+    Parted,
+    continued,
+    ends_sentence,
+    lull,
+    n_standing,
+)
+from voxtral_streaming.transcript import Word
+
+
+def spoken(text: str, pace: float = 1.0, gaps: dict[int, float] | None = None) -> list[Word]:
+    """A word each `pace` seconds, without gaps but for those that are given, before the word of a number."""
+    words, at = [], 0.0
+    for n, word in enumerate(text.split()):
+        at += (gaps or {}).get(n, 0.0)
+        words.append(Word(word, at, at + pace, 1.0))
+        at += pace
+    return words
+
+
+@pytest.mark.parametrize("quiet_s", [10.6, 12.0, 14.4])
+def test_a_part_ends_in_the_quietest_place_near_its_end(quiet_s: float) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, LONGEST_PART).astype(np.float32)
+    noise[2 * SAMPLE_RATE : 3 * SAMPLE_RATE] = 0  # silence, too far from the end
+    middle = round(quiet_s * SAMPLE_RATE)
+    noise[middle - LULL // 2 : middle + LULL // 2] *= 0.1
+    assert abs(lull(noise) - middle) <= samples_from_ms(20)
+
+
+def test_silence_and_what_is_shorter_than_the_search_have_a_lull_too() -> None:
+    assert LULL // 2 <= lull(np.zeros(SAMPLE_RATE, np.float32)) < SAMPLE_RATE
+
+
+@pytest.mark.parametrize(
+    ("text", "gaps", "standing"),
+    [
+        ("a b c d. e f. g h i j k", None, 6),  # the last sentence that is whole
+        ("a b c d. e f g h i j k.", None, 4),  # what ends with the part may go on
+        ("a b. c d, e f g, h i j k", None, 7),  # too short for a part: a clause near the end
+        ("a b c d, e f g h i j k", None, 6),  # a clause too far from the end, and no gap: anywhere near it
+        ("a b c d e f g h i j k", {7: 0.2, 9: 0.4}, 9),
+        ("a b c Mr. e f g h i j k", {8: 0.2}, 8),
+        ("a b", None, 2),
+        ("", None, 0),
+    ],
+)
+def test_whole_sentences_stand(text: str, gaps: dict[int, float] | None, standing: int) -> None:
+    words = spoken(text, gaps=gaps)
+    assert n_standing(words, words[-1].end + 0.1 if words else 14.0) == standing
+
+
+@pytest.mark.parametrize("word", ["go.", "go?", "go!", 'go."', "go…", "行く。", "क्या।", "4.", "Stop.", "it."])
+def test_sentences_end(word: str) -> None:
+    assert ends_sentence(word)
+
+
+@pytest.mark.parametrize("word", ["go", "go,", "Mr.", "Dr.", "J.", ".", "«"])
+def test_not_every_full_stop_ends_a_sentence(word: str) -> None:
+    assert not ends_sentence(word)
+
+
+@pytest.mark.parametrize(
+    ("settled", "following", "together"),
+    [
+        ((" consider", " how."), (" much",), (" consider", " how", " much")),
+        ((" so", " it", " goes."), (" Then",), (" so", " it", " goes.", " Then")),
+        ((" is", " it?"), (" much",), (" is", " it?", " much")),
+        ((" how.",), (), (" how.",)),
+        ((), (" much",), (" much",)),
+    ],
+)
+def test_a_full_stop_goes_where_the_sentence_goes_on(
+    settled: tuple[str, ...], following: tuple[str, ...], together: tuple[str, ...]
+) -> None:
+    assert continued(settled, following) == together
+    first, second = (spoken("".join(words)) for words in (settled, following))
+    words, timed = Parted(settled, tuple(first)).followed_by(following, second)
+    assert words == together
+    assert [word.text for word in timed] == [word.strip() for word in together]

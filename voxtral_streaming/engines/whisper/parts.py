@@ -1,0 +1,88 @@
+"""Where an utterance that grows long is parted: where a sentence ends. Pure: no model, no clock.
+
+A window of the encoder ends somewhere, and a recogniser that is made to stop between two words hears the last and the
+next one badly. So a part is recognised up to a lull, but only its whole sentences stand; the rest is heard again, at
+the head of the next part. All of it depends on the samples alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from voxtral_streaming.audio.units import Samples, samples_from_ms, samples_from_seconds
+from voxtral_streaming.transcript import Word
+
+LONGEST_PART = samples_from_seconds(14.5)  # with the silence behind it, what a memory of 16 s holds
+SEARCHED = samples_from_seconds(4.0)  # the end of it, in which the lull is looked for
+LULL = samples_from_ms(120)  # whose level counts: as long as most gaps between words
+STEP = samples_from_ms(10)  # from one place that may be the lull to the next
+
+LEAST_S = 3.0  # of sentences that stand: with less the next part would not be shorter than this one
+UNSURE_S = 0.3  # before the lull: what ends there may go on behind it
+NEAR_S = 6.0  # before the lull: where to part if no sentence ends
+SENTENCE_ENDS = frozenset(".?!…。？！।؟")  # noqa: RUF001
+CLAUSE_ENDS = frozenset(",;:、，；：،")  # noqa: RUF001
+CLOSING = "\"'»”’)]」』"  # noqa: RUF001
+ABBREVIATED = 3  # letters at most of what a full stop shortens: Mr., Dr., St.
+
+
+@dataclass(frozen=True, slots=True)
+class Parted:
+    """The parts of an utterance that stand."""
+
+    words: tuple[str, ...] = ()  # with the space before them
+    timed: tuple[Word, ...] = ()  # the same, in seconds since the utterance began
+    end: int = 0  # samples of the utterance
+    language: str | None = None  # that the first part is in
+
+    def followed_by(self, words: Sequence[str], timed: Sequence[Word]) -> tuple[tuple[str, ...], tuple[Word, ...]]:
+        """All words up to the end of the next part: its own `words`, and the same timed."""
+        joined = continued(self.words, words)
+        texts = [word.strip() for word in joined]
+        all_timed = (*self.timed, *timed)
+        if len(texts) == len(all_timed):
+            all_timed = tuple(replace(word, text=text) for word, text in zip(all_timed, texts, strict=True))
+        return joined, all_timed
+
+
+def lull(samples: Samples) -> int:
+    """Where to stop hearing a part that is made of these samples: in the middle of the quietest place near the end."""
+    first = max(0, len(samples) - SEARCHED)
+    power = np.concatenate([[0.0], np.cumsum(np.square(samples[first:], dtype=np.float64))])
+    energies = power[LULL::STEP] - power[:-LULL:STEP]
+    return first + int(np.argmin(energies)) * STEP + LULL // 2
+
+
+def n_standing(words: Sequence[Word], duration: float) -> int:
+    """How many of the words that were heard in so many seconds stand, 0 to all of them.
+
+    Those up to the last end of a sentence; else of a clause, near the end; else up to the longest gap there.
+    """
+    places = [n for n in range(1, len(words)) if words[n].start >= LEAST_S and words[n - 1].end <= duration - UNSURE_S]
+    near = [n for n in places if words[n].start >= duration - NEAR_S]
+    sentences = [n for n in places if ends_sentence(words[n - 1].text)]
+    clauses = [n for n in near if words[n - 1].text[-1:] in CLAUSE_ENDS]
+    if sentences or clauses:
+        return (sentences or clauses)[-1]
+    return max(near, key=lambda n: words[n].start - words[n - 1].end, default=len(words))
+
+
+def ends_sentence(word: str) -> bool:
+    """Whether a sentence ends with the word, and not only an abbreviation."""
+    bare = word.rstrip(CLOSING)
+    name = bare[:-1]
+    is_short = bare.endswith(".") and name.isalpha() and name[:1].isupper() and len(name) <= ABBREVIATED
+    return bare[-1:] in SENTENCE_ENDS and bool(name) and not is_short
+
+
+def continued(before: Sequence[str], words: Sequence[str]) -> tuple[str, ...]:
+    """The words of a text, and those behind it.
+
+    The model ends with a full stop what ends; it goes where the sentence goes on in lower case.
+    """
+    if before and words and before[-1].endswith(".") and words[0].lstrip()[:1].islower():
+        before = (*before[:-1], before[-1].rstrip("."))
+    return (*before, *words)
