@@ -117,6 +117,11 @@ class WhisperEngine:
         """Whether partials must be rarer than the configuration allows."""
         return self.partial_interval() > self._shortest_interval
 
+    @property
+    def has_time_to_spare(self) -> bool:
+        """Whether each stream can have two workers: it need not wait to see whether a lull is the end."""
+        return 2 * len(self._streams) <= self._config.workers
+
     def partial_interval(self) -> int:
         """Samples of new audio between two partials of a stream, at the load of this moment."""
         return partial_interval(

@@ -198,16 +198,21 @@ class WhisperStream:
         else:
             self._draft = Recognition(kind, self, self.newest)
         self._engine.submit(self._draft)
+        if self._whole is None and self._engine.has_time_to_spare:
+            self._ask_whole(kind)
         return self._draft
 
     async def _recognised(self, kind: Kind) -> Result:
         """The result of all behind the parts, heard at once and asked for once."""
         await self._all_parted(kind)
-        if self._whole is None:
-            self._whole = Recognition(kind, self, self.rest, is_whole=True)
-            self._engine.submit(self._whole)
-        self._whole.kind = min(self._whole.kind, kind)
-        return await self._shared(self._whole.future)
+        whole = self._whole or self._ask_whole(kind)
+        whole.kind = min(whole.kind, kind)
+        return await self._shared(whole.future)
+
+    def _ask_whole(self, kind: Kind) -> Recognition:
+        self._whole = Recognition(kind, self, self.rest, is_whole=True)
+        self._engine.submit(self._whole)
+        return self._whole
 
     async def _all_parted(self, kind: Kind) -> None:
         """Wait until all that is long enough for a part is one."""
