@@ -13,9 +13,9 @@ from voxtral_streaming.audio.units import SAMPLE_RATE, Samples, seconds
 from voxtral_streaming.config import ModelConfig, StreamingConfig
 from voxtral_streaming.engines.base import StreamOptions
 from voxtral_streaming.engines.whisper.engine import WhisperEngine
+from voxtral_streaming.engines.whisper.jobs import Completion, Recognition
 from voxtral_streaming.engines.whisper.model import Whisper
 from voxtral_streaming.engines.whisper.parts import LONGEST_PART, ends_sentence
-from voxtral_streaming.engines.whisper.stream import Completion, Recognition
 from voxtral_streaming.errors import EngineFailed, UnsupportedOption
 from voxtral_streaming.transcript import Hypothesis
 

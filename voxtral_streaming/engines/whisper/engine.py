@@ -14,10 +14,11 @@ from voxtral_streaming.audio.units import SAMPLE_RATE, samples_from_ms
 from voxtral_streaming.config import ModelConfig, StreamingConfig
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
 from voxtral_streaming.engines.options import check_options
+from voxtral_streaming.engines.whisper.jobs import Completion, Recognition
 from voxtral_streaming.engines.whisper.model import Whisper
 from voxtral_streaming.engines.whisper.recognition import finalised, recognise_batch
 from voxtral_streaming.engines.whisper.scheduler import Kind, Scheduler, partial_interval
-from voxtral_streaming.engines.whisper.stream import Completion, Recognition, WhisperStream
+from voxtral_streaming.engines.whisper.stream import WhisperStream
 from voxtral_streaming.engines.whisper.weights import model_folder
 from voxtral_streaming.engines.whisper.windows import HOP, LONGEST, SILENCE
 from voxtral_streaming.errors import EngineFailed

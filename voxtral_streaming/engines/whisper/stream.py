@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -13,50 +13,17 @@ import numpy as np
 from voxtral_streaming.audio.units import Samples, samples_from_seconds, seconds
 from voxtral_streaming.engines.agreement import LocalAgreement
 from voxtral_streaming.engines.base import StreamOptions
+from voxtral_streaming.engines.whisper.jobs import Completion, Recognition, always
 from voxtral_streaming.engines.whisper.parts import LONGEST_PART, Parted, continued, lull, n_standing
 from voxtral_streaming.engines.whisper.passages import Passage, Passages
 from voxtral_streaming.engines.whisper.recognition import Request, Result
 from voxtral_streaming.engines.whisper.scheduler import Kind
-from voxtral_streaming.engines.whisper.windows import memory_for, window_for
 from voxtral_streaming.transcript import Hypothesis, Word
 
 if TYPE_CHECKING:
     from voxtral_streaming.engines.whisper.engine import WhisperEngine
 
 ResultT = TypeVar("ResultT")
-
-
-@dataclass(slots=True, eq=False)
-class Recognition:
-    """A job: recognise what `heard` says when the job's turn comes."""
-
-    kind: Kind
-    stream: WhisperStream
-    heard: Callable[[], Passage]
-    is_whole: bool = False  # its text may be final: it is decoded as it would be alone
-    future: Future[Result] = field(default_factory=Future)
-
-    @property
-    def memory(self) -> int:
-        """Frames of the decoder's memory of the audio."""
-        return memory_for(window_for(self.heard().n_samples))
-
-    def request(self, memory: int) -> Request:
-        """What to recognise now, beside others with that memory, in which all but a whole utterance are decoded."""
-        passage = self.heard()
-        window = window_for(passage.n_samples)
-        own = memory_for(window)
-        return self.stream.request(passage, window, own if self.is_whole else max(own, memory))
-
-
-@dataclass(slots=True, eq=False)
-class Completion:
-    """A job: make a result final, and find when its words were spoken, if that is wanted."""
-
-    kind: Kind
-    result: Result
-    wants_words: bool
-    future: Future[tuple[Result, list[Word]]] = field(default_factory=Future)
 
 
 class WhisperStream:
@@ -267,11 +234,6 @@ class WhisperStream:
         stable, tentative = self._agreement.update(words, passage.end)
         self._hypothesis = Hypothesis("".join(stable).lstrip(), "".join(tentative), (), decoded.language)
         return self._hypothesis
-
-
-def always(passage: Passage) -> Callable[[], Passage]:
-    """To hear that passage, whatever was fed meanwhile."""
-    return lambda: passage
 
 
 def moved(word: Word, by: float) -> Word:

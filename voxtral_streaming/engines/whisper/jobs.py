@@ -1,0 +1,55 @@
+"""What streams ask of the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from voxtral_streaming.engines.whisper.passages import Passage
+from voxtral_streaming.engines.whisper.recognition import Request, Result
+from voxtral_streaming.engines.whisper.scheduler import Kind
+from voxtral_streaming.engines.whisper.windows import memory_for, window_for
+from voxtral_streaming.transcript import Word
+
+if TYPE_CHECKING:
+    from voxtral_streaming.engines.whisper.stream import WhisperStream
+
+
+@dataclass(slots=True, eq=False)
+class Recognition:
+    """A job: recognise what `heard` says when the job's turn comes."""
+
+    kind: Kind
+    stream: WhisperStream
+    heard: Callable[[], Passage]
+    is_whole: bool = False  # its text may be final: it is decoded as it would be alone
+    future: Future[Result] = field(default_factory=Future)
+
+    @property
+    def memory(self) -> int:
+        """Frames of the decoder's memory of the audio."""
+        return memory_for(window_for(self.heard().n_samples))
+
+    def request(self, memory: int) -> Request:
+        """What to recognise now, beside others with that memory, in which all but a whole utterance are decoded."""
+        passage = self.heard()
+        window = window_for(passage.n_samples)
+        own = memory_for(window)
+        return self.stream.request(passage, window, own if self.is_whole else max(own, memory))
+
+
+@dataclass(slots=True, eq=False)
+class Completion:
+    """A job: make a result final, and find when its words were spoken, if that is wanted."""
+
+    kind: Kind
+    result: Result
+    wants_words: bool
+    future: Future[tuple[Result, list[Word]]] = field(default_factory=Future)
+
+
+def always(passage: Passage) -> Callable[[], Passage]:
+    """To hear that passage, whatever was fed meanwhile."""
+    return lambda: passage
