@@ -257,3 +257,29 @@ async def test_numpy_has_one_thread_while_the_engine_works(model: Whisper) -> No
     assert set(blas_threads()) == {1}
     await engine.close()
     assert blas_threads() == before
+
+
+async def test_a_partial_that_a_lull_interrupts_is_shown_by_the_next_one(
+    engine: WhisperEngine, clips: list[Samples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = engine.open(ENGLISH, 0)
+    stream.feed(clips[0][:40_000])
+    interrupted = asyncio.create_task(stream.partial())
+    await asyncio.sleep(0.01)
+    interrupted.cancel()
+    monkeypatch.setattr(engine, "submit", pytest.fail)
+    assert (await stream.partial()).text
+    stream.close()
+
+
+async def test_under_load_a_short_lull_brings_nothing_new(
+    engine: WhisperEngine, clips: list[Samples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(WhisperEngine, "is_busy", True)
+    stream = engine.open(ENGLISH, 0)
+    stream.feed(clips[2])
+    assert not (await stream.flush()).text
+    flushed = await stream.flush()
+    final = await stream.finish()
+    stream.close()
+    assert flushed.text == final.text != ""

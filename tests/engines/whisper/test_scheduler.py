@@ -13,6 +13,7 @@ class Work:
     kind: Kind
     window: int = 4
     number: int = 0
+    is_due: bool = True
 
 
 def same_window(first: Work, other: Work) -> bool:
@@ -54,6 +55,15 @@ def test_partials_leave_one_worker_to_whole_texts_and_gather_meanwhile() -> None
     assert [job.kind for job in scheduler.take(lambda _: 8, same_window)] == [Kind.FINISH]
     scheduler.done(first)
     assert len(scheduler.take(lambda _: 8, same_window)) == 2
+
+
+def test_partials_wait_until_one_is_due_which_goes_first_and_takes_the_others_along() -> None:
+    partials = [Work(Kind.PARTIAL, is_due=False) for _ in range(3)]
+    scheduler = scheduled(*partials)
+    assert scheduler.take(lambda _: 2, same_window) == []
+    partials[2].is_due = True
+    assert [job.number for job in scheduler.take(lambda _: 2, same_window)] == [2, 0]
+    assert scheduler.take(lambda _: 2, same_window) == []
 
 
 def test_an_only_worker_does_everything() -> None:

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 MAX_BATCH = 8  # jobs decoded together: beyond it a step costs nearly in proportion
 MAX_BATCH_FRAMES = 6400  # of memories decoded together: the decoder keeps 12 kB for each (base)
 FIRST_COST_S = 0.1  # what a partial costs a worker, until one was measured
-COST_MEMORY = 0.9  # weight of the past in the running mean of that cost
+COST_MEMORY = 0.95  # weight of the past in the running mean of that cost
 
 
 def load_whisper(config: ModelConfig) -> Whisper:
@@ -123,11 +123,20 @@ class WhisperEngine:
         """Whether each stream can have two workers: it need not wait to see whether a lull is the end."""
         return 2 * len(self._streams) <= self._config.workers
 
-    def partial_interval(self) -> int:
-        """Samples of new audio between two partials of a stream, at the load of this moment."""
-        return partial_interval(
+    def partial_interval(self, *, is_first: bool = False) -> int:
+        """Samples of new audio between two partials of a stream at most, at the load of this moment.
+
+        The first of an utterance comes after half of it: it is what a reader waits for.
+        """
+        interval = partial_interval(
             self._shortest_interval, len(self._streams), self._cost_s, self._config.workers, SAMPLE_RATE
         )
+        return max(self._shortest_interval, interval // 2) if is_first else interval
+
+    def wake(self) -> None:
+        """A partial that waited for company is due."""
+        with self._changed:
+            self._changed.notify()
 
     def submit(self, job: Recognition | Completion) -> None:
         """Queue a job; its future answers."""
@@ -183,7 +192,8 @@ class WhisperEngine:
             job.future.set_result(result)
         if jobs[0].kind is Kind.PARTIAL:
             cost_s = (time.monotonic() - started) / len(jobs)
-            self._cost_s = COST_MEMORY * self._cost_s + (1 - COST_MEMORY) * cost_s
+            past: float = COST_MEMORY ** len(jobs)
+            self._cost_s = past * self._cost_s + (1 - past) * cost_s
 
 
 def _most(first: Recognition | Completion) -> int:

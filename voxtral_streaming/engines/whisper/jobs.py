@@ -25,6 +25,7 @@ class Recognition:
     stream: WhisperStream
     heard: Callable[[], Passage]
     is_whole: bool = False  # its text may be final: it is decoded as it would be alone
+    can_wait: bool = False  # for the company of others, until its stream is due
     future: Future[Result] = field(default_factory=Future)
 
     @property
@@ -32,9 +33,16 @@ class Recognition:
         """Frames of the decoder's memory of the audio."""
         return memory_for(window_for(self.heard().n_samples))
 
+    @property
+    def is_due(self) -> bool:
+        """Whether it waits no longer for the company of others."""
+        return not self.can_wait or self.stream.is_due
+
     def request(self, memory: int) -> Request:
         """What to recognise now, beside others with that memory, in which all but a whole utterance are decoded."""
         passage = self.heard()
+        if self.can_wait:
+            self.stream.note_heard()
         window = window_for(passage.n_samples)
         own = memory_for(window)
         return self.stream.request(passage, window, own if self.is_whole else max(own, memory))
@@ -47,6 +55,7 @@ class Completion:
     kind: Kind
     result: Result
     wants_words: bool
+    is_due: bool = True
     future: Future[tuple[Result, list[Word]]] = field(default_factory=Future)
 
 

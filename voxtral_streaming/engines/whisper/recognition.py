@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from voxtral_streaming.audio.units import Samples
 from voxtral_streaming.engines.whisper.model import Decoded, Encoded, Whisper
 from voxtral_streaming.engines.whisper.passages import Passage
-from voxtral_streaming.engines.whisper.windows import LONGEST
+from voxtral_streaming.engines.whisper.windows import LONGEST, MEMORIES
 
 SURE = 0.8  # probability at which a language other than the expected one is believed
 SURE_AFTER = 32_000  # samples, 2 s: with less audio the expected language stands
@@ -51,22 +51,28 @@ def recognise_batch(model: Whisper, requests: Sequence[Request]) -> list[Result]
 
 
 def finalised(model: Whisper, result: Result) -> Result:
-    """The result if it is sure, or else what a beam finds; a loop, or no speech, is heard in the longest window."""
+    """The result if it is sure, or what a beam finds; a loop is heard in a longer window, no speech in the longest."""
     if not _is_doubtful(result.decoded):
         return result
     if not result.decoded.words:
-        return _heard_longest(model, result, beam_size=1)  # a beam hears words in silence
+        return _heard_in(model, result, LONGEST, beam_size=1)  # a beam hears words in silence
     encoded, language = result.encoded, result.decoded.language
     [decoded] = model.decode([encoded], [language], encoded.window, BEAM)
     found = replace(result, decoded=_without_loop(model, decoded))
     is_loop = decoded.is_suspect or has_doubled(decoded.words)
-    return _heard_longest(model, found, BEAM) if is_loop and encoded.window < LONGEST else found
+    return _heard_longer(model, found) if is_loop and encoded.window < LONGEST else found
 
 
-def _heard_longest(model: Whisper, result: Result, beam_size: int) -> Result:
-    """The same samples in the window that Whisper was trained on."""
-    encoded = model.encode(result.request.samples, LONGEST)
-    [decoded] = model.decode([encoded], [result.decoded.language], LONGEST, beam_size)
+def _heard_longer(model: Whisper, result: Result) -> Result:
+    """The same samples in the next longer of the windows that memories have."""
+    window = next(memory for memory in MEMORIES if memory > result.encoded.window)
+    return _heard_in(model, result, window, BEAM)
+
+
+def _heard_in(model: Whisper, result: Result, window: int, beam_size: int) -> Result:
+    """The same samples in another window."""
+    encoded = model.encode(result.request.samples, window)
+    [decoded] = model.decode([encoded], [result.decoded.language], window, beam_size)
     return replace(result, encoded=encoded, decoded=_without_loop(model, decoded))
 
 

@@ -1,8 +1,8 @@
 """Which work an engine thread does next. Pure: no threads, no clock, no model.
 
 Whole utterances go first, oldest first, and of several workers one is always left to them: partials share the
-others, so that under load they become rarer while finals stay on time. While all that may are at work on partials, new
-ones gather, and are decoded together at a fraction of the cost. A job's samples are taken when it is run and not when
+others, so that under load they become rarer while finals stay on time. Partials gather until one of them is due, and
+are decoded together at a fraction of the cost. A job's samples are taken when it is run and not when
 it is asked for: it hears the newest.
 """
 
@@ -28,6 +28,10 @@ class Job(Protocol):
     """What the scheduler knows of a job."""
 
     kind: Kind
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it waits no longer for the company of others."""
 
 
 JobT = TypeVar("JobT", bound=Job)
@@ -55,9 +59,10 @@ class Scheduler(Generic[JobT]):
         Neither partials nor recordings keep company with a whole text, which would wait for them. The batch is to be
         given back when it is `done`.
         """
-        may_be_partial = len(self._partials) < self._most_partials
+        is_due = any(job.is_due for job in self._jobs if job.kind is Kind.PARTIAL)
+        may_be_partial = is_due and len(self._partials) < self._most_partials
         ready = [job for job in self._jobs if may_be_partial or job.kind is not Kind.PARTIAL]
-        ranked = sorted(ready, key=lambda job: job.kind)  # stable: the order of asking within a kind
+        ranked = sorted(ready, key=lambda job: (job.kind, not job.is_due))  # stable: then the order of asking
         batch = [
             job for n, job in enumerate(ranked) if n == 0 or (_ranks_with(ranked[0], job) and fits(ranked[0], job))
         ]

@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 
 ResultT = TypeVar("ResultT")
 
+EARLY = 0.5  # share of the interval between partials after which one may come in the company of others
+
 
 class WhisperStream:
-    """Implements `Stream`. Lives on the event loop; engine threads call `newest`, `rest` and `request` only.
+    """Implements `Stream`. Lives on the event loop; engine threads call only what passages and requests are made of.
 
     An utterance that grows long is parted (see parts.py): its first sentences stand, and the rest goes on alone.
     """
@@ -38,7 +40,8 @@ class WhisperStream:
         self._at = at
         self._blocks: list[Samples] = []
         self._n_samples = 0  # fed so far
-        self._n_heard = 0  # fed when the last hypothesis was asked for
+        self._n_heard = 0  # fed when the last hypothesis was begun
+        self._n_flushed = 0  # fed when a flush was last asked for
         self._grown = asyncio.Event()
         self._is_closed = False
         self._agreement = LocalAgreement()
@@ -61,29 +64,58 @@ class WhisperStream:
         self._n_samples += len(samples)
         self._go_on()
         self._grown.set()
+        if self._partial is not None and not self._partial.future.done() and self.is_due:
+            self._engine.wake()
         if self._parting is None and self._is_long:
             self._parting = asyncio.create_task(self._part_it())
             self._parting.add_done_callback(lambda task: task.cancelled() or task.exception())  # `finish` raises it
 
     async def partial(self) -> Hypothesis:
         """The next hypothesis, once there is enough new audio for one."""
-        while self._n_samples - self._n_heard < self._engine.partial_interval():
+        if self._partial is None:
+            await self._heard_more()
+            self._partial = Recognition(Kind.PARTIAL, self, self.newest, can_wait=True)
+            self._engine.submit(self._partial)
+        result = await self._shared(self._partial.future)  # a lull may interrupt this: then it is asked for again
+        self._partial = None
+        return self._agreed(result)
+
+    async def _heard_more(self) -> None:
+        """Wait for enough new audio for a partial in the company of others."""
+        while self._n_new < EARLY * self._interval:
             self._grown.clear()
             await self._grown.wait()
             if self._is_closed:
                 raise asyncio.CancelledError
+
+    @property
+    def _n_new(self) -> int:
+        return self._n_samples - self._n_heard
+
+    @property
+    def _interval(self) -> int:
+        return self._engine.partial_interval(is_first=not self._n_heard)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is so much new audio that a partial waits for nobody."""
+        return self._n_new >= self._interval
+
+    def note_heard(self) -> None:
+        """All that was fed so far is being recognised."""
         self._n_heard = self._n_samples
-        self._partial = Recognition(Kind.PARTIAL, self, self.newest)
-        self._engine.submit(self._partial)
-        return self._agreed(await asyncio.wrap_future(self._partial.future))
 
     async def flush(self) -> Hypothesis:
         """The whole text of all that was fed so far: what can be had at once; asked again, what will be final."""
         if not self._n_samples:
             return self._hypothesis
-        self._n_heard = self._n_samples
+        is_again, self._n_flushed = self._n_flushed == self._n_samples, self._n_samples
         self._passages.pause(self._n_samples)
-        if self._draft is None and self._whole is None:
+        if self._engine.is_busy and not is_again:
+            return self._hypothesis  # most lulls end before the utterance does
+        self._drop_partial()
+        self.note_heard()
+        if not is_again and self._draft is None and self._whole is None:
             return self._agreed(await self._shared(self._drafted().future))
         return self._agreed((await self._completed(Kind.FLUSH))[0])
 
@@ -91,6 +123,7 @@ class WhisperStream:
         """The final text of all that was fed, with its words."""
         if not self._n_samples:
             return Hypothesis()
+        self._drop_partial()
         result, last = await self._completed(Kind.FINISH if self._options.is_live else Kind.RECORDED)
         words, timed = self._parted.followed_by(result.decoded.words, last)
         placed = self._placed(timed) if self._options.words else ()
@@ -157,16 +190,21 @@ class WhisperStream:
         self._passages.settle(joined, end)
         self._draft = self._whole = self._completion = None
 
+    def _drop_partial(self) -> None:
+        """What is asked for now hears all that the partial would."""
+        if self._partial is not None:
+            self._partial.future.cancel()
+            self._partial = None
+
     def _drafted(self) -> Recognition:
         """Ask for the text of what partials have not settled: all behind the parts, where nothing is settled."""
-        kind = Kind.PARTIAL if self._engine.is_busy else Kind.FLUSH  # most lulls end before the utterance does
         if self._passages.start == self._parted.end:
-            self._draft = self._whole = Recognition(kind, self, self.rest, is_whole=True)
+            self._draft = self._whole = Recognition(Kind.FLUSH, self, self.rest, is_whole=True)
         else:
-            self._draft = Recognition(kind, self, self.newest)
+            self._draft = Recognition(Kind.FLUSH, self, self.newest)
         self._engine.submit(self._draft)
         if self._whole is None and self._engine.has_time_to_spare:
-            self._ask_whole(kind)
+            self._ask_whole(Kind.FLUSH)
         return self._draft
 
     async def _recognised(self, kind: Kind) -> Result:
@@ -220,10 +258,10 @@ class WhisperStream:
         return await asyncio.shield(asyncio.wrap_future(future))
 
     def _go_on(self) -> None:
-        """The utterance was not over: what was to bring the whole of it is a partial now."""
-        for job in (self._draft, self._whole, self._completion):
+        """The utterance was not over: what was to bring the whole of it is a partial now, and hears no more."""
+        for job in (self._draft, self._whole):
             if job is not None:
-                job.kind = Kind.PARTIAL
+                job.kind, job.is_whole, job.heard = Kind.PARTIAL, False, self.newest
         self._draft = self._whole = self._completion = None
 
     def _agreed(self, result: Result) -> Hypothesis:
