@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextlib import suppress
 
 import numpy as np
@@ -12,6 +13,7 @@ from threadpoolctl import threadpool_info
 from voxtral_streaming.audio.units import SAMPLE_RATE, Samples, seconds
 from voxtral_streaming.config import ModelConfig, StreamingConfig
 from voxtral_streaming.engines.base import StreamOptions
+from voxtral_streaming.engines.whisper import engine as whisper_engine
 from voxtral_streaming.engines.whisper.engine import WhisperEngine
 from voxtral_streaming.engines.whisper.jobs import Completion, Recognition
 from voxtral_streaming.engines.whisper.model import Whisper
@@ -257,6 +259,17 @@ async def test_numpy_has_one_thread_while_the_engine_works(model: Whisper) -> No
     assert set(blas_threads()) == {1}
     await engine.close()
     assert blas_threads() == before
+
+
+async def test_an_engine_without_work_gives_its_memory_back(model: Whisper, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = threading.Event()
+    monkeypatch.setattr(whisper_engine, "QUIET_S", 0.01)
+    monkeypatch.setattr(whisper_engine, "give_back", given.set)
+    engine = WhisperEngine(ModelConfig(name="whisper-base", device="cpu"), StreamingConfig(), load=lambda config: model)
+    await engine.start()
+    given.clear()  # once was for the loading
+    assert await asyncio.to_thread(given.wait, 10)
+    await engine.close()
 
 
 async def test_a_partial_that_a_lull_interrupts_is_shown_by_the_next_one(

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 MAX_BATCH = 8  # jobs decoded together: beyond it a step costs nearly in proportion
 MAX_BATCH_FRAMES = 6400  # of memories decoded together: the decoder keeps 12 kB for each (base)
+QUIET_S = 10.0  # without work, after which the memory that the last work took goes back to the system
 FIRST_COST_S = 0.1  # what a partial costs a worker, until one was measured
 COST_MEMORY = 0.95  # weight of the past in the running mean of that cost
 
@@ -164,7 +165,8 @@ class WhisperEngine:
                 self._scheduler.drop(lambda job: job.future.cancelled())
                 if batch := self._scheduler.take(_most, _fits):
                     return batch
-                self._changed.wait()
+                if not self._changed.wait(QUIET_S):
+                    give_back()
             return []
 
     def _done(self, batch: list[Recognition | Completion]) -> None:
