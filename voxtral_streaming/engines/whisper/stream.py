@@ -155,7 +155,7 @@ class WhisperStream:
         language = options.language or self._parted.language
         if language is None and passage.start:
             language = self._hypothesis.language
-        samples = np.concatenate(self._blocks[:])[passage.start : passage.end]
+        samples = np.concatenate(self._blocks[:])[passage.start : passage.end].copy()  # the rest need not stay
         return Request(samples, window, memory, language, options.likely_language, passage)
 
     @property
