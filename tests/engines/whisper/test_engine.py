@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from contextlib import suppress
 
 import numpy as np
@@ -270,6 +272,25 @@ async def test_an_engine_without_work_gives_its_memory_back(model: Whisper, monk
     given.clear()  # once was for the loading
     assert await asyncio.to_thread(given.wait, 10)
     await engine.close()
+
+
+async def test_a_closed_stream_leaves_no_garbage(engine: WhisperEngine, clips: list[Samples]) -> None:
+    """It holds megabytes, and the garbage collector of a process with many objects comes late."""
+    gc.disable()
+    try:
+        stream = engine.open(ENGLISH, 0)
+        stream.feed(clips[2])
+        await stream.partial()
+        await stream.flush()
+        await stream.finish()
+        stream.close()
+        left = weakref.ref(stream)
+        del stream
+        # an engine thread holds its last batch until the next one
+        other = await finished(engine, clips[1][:32_000], 32_000)
+        assert left() is None, other
+    finally:
+        gc.enable()
 
 
 async def test_a_partial_that_a_lull_interrupts_is_shown_by_the_next_one(

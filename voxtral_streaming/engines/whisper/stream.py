@@ -138,6 +138,8 @@ class WhisperStream:
         for job in (self._partial, self._part, self._draft, self._whole, self._completion):
             if job is not None:
                 job.future.cancel()
+        # jobs know their stream: together they would keep megabytes until the garbage collector comes
+        self._partial = self._part = self._draft = self._whole = self._completion = None
         self._engine.closed(self)
 
     def newest(self) -> Passage:
@@ -187,7 +189,8 @@ class WhisperStream:
         timed = [moved(word, seconds(passage.start)) for word in words[:n]]
         joined, all_timed = self._parted.followed_by(decoded.words[:n], timed)
         self._parted = Parted(joined, all_timed, end, self._parted.language or decoded.language)
-        self._passages.settle(joined, end)
+        if passage.end > self._passages.start:  # partials have no need of whole sentences: they go on behind the lull
+            self._passages.settle(continued(passage.before, decoded.words), passage.end)
         self._draft = self._whole = self._completion = None
 
     def _drop_partial(self) -> None:
