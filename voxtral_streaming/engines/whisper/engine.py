@@ -148,15 +148,19 @@ class WhisperEngine:
     def _work(self) -> None:
         """The life of an engine thread."""
         while batch := self._next_batch():
-            jobs = [job for job in batch if job.future.set_running_or_notify_cancel()]
-            try:
-                self._run(jobs)
-            except Exception as error:  # whoever awaits the jobs hears it; the thread serves the others
-                log.exception("recognition failed")
-                for job in jobs:
-                    job.future.set_exception(EngineFailed(f"recognition failed: {error}"))
-            finally:
-                self._done(batch)
+            self._carry_out(batch)
+            del batch  # while the thread waits: jobs hold megabytes
+
+    def _carry_out(self, batch: list[Recognition | Completion]) -> None:
+        jobs = [job for job in batch if job.future.set_running_or_notify_cancel()]
+        try:
+            self._run(jobs)
+        except Exception as error:  # whoever awaits the jobs hears it; the thread serves the others
+            log.exception("recognition failed")
+            for job in jobs:
+                job.future.set_exception(EngineFailed(f"recognition failed: {error}"))
+        finally:
+            self._done(batch)
 
     def _next_batch(self) -> list[Recognition | Completion]:
         """The jobs to run now; empty when the engine was closed."""
