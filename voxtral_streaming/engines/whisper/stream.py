@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -54,6 +54,7 @@ class WhisperStream:
         self._draft: Recognition | None = None  # brings the text of all that was fed, until more is
         self._whole: Recognition | None = None  # recognises all behind the parts at once
         self._completion: Completion | None = None  # of the same
+        self._ahead: asyncio.Task[tuple[Result, list[Word]]] | None = None  # asks for it before it is wanted
         self._partial: Recognition | None = None
 
     def feed(self, samples: Samples) -> None:
@@ -68,7 +69,7 @@ class WhisperStream:
             self._engine.wake()
         if self._parting is None and self._is_long:
             self._parting = asyncio.create_task(self._part_it())
-            self._parting.add_done_callback(lambda task: task.cancelled() or task.exception())  # `finish` raises it
+            self._parting.add_done_callback(_retrieved)
 
     async def partial(self) -> Hypothesis:
         """The next hypothesis, once there is enough new audio for one."""
@@ -133,8 +134,9 @@ class WhisperStream:
         """Give up what still waits."""
         self._is_closed = True
         self._grown.set()
-        if self._parting is not None:
-            self._parting.cancel()
+        for task in (self._parting, self._ahead):
+            if task is not None:
+                task.cancel()
         for job in (self._partial, self._part, self._draft, self._whole, self._completion):
             if job is not None:
                 job.future.cancel()
@@ -206,8 +208,9 @@ class WhisperStream:
         else:
             self._draft = Recognition(Kind.FLUSH, self, self.newest)
         self._engine.submit(self._draft)
-        if self._whole is None and self._engine.has_time_to_spare:
-            self._ask_whole(Kind.FLUSH)
+        if self._engine.has_time_to_spare:
+            self._ahead = asyncio.create_task(self._completed(Kind.FLUSH))
+            self._ahead.add_done_callback(_retrieved)
         return self._draft
 
     async def _recognised(self, kind: Kind) -> Result:
@@ -236,8 +239,9 @@ class WhisperStream:
             result = await self._recognised(kind)
             if result.request.passage != self.rest():
                 return result, []  # more was fed meanwhile: nothing to complete
-            self._completion = Completion(kind, result, self._options.words)
-            self._engine.submit(self._completion)
+            if self._completion is None:  # nobody else has asked for it meanwhile
+                self._completion = Completion(kind, result, self._options.words)
+                self._engine.submit(self._completion)
         self._completion.kind = min(self._completion.kind, kind)
         result, words = await self._shared(self._completion.future)
         return result, [moved(word, seconds(result.request.passage.start)) for word in words]
@@ -275,6 +279,12 @@ class WhisperStream:
         stable, tentative = self._agreement.update(words, passage.end)
         self._hypothesis = Hypothesis("".join(stable).lstrip(), "".join(tentative), (), decoded.language)
         return self._hypothesis
+
+
+def _retrieved(task: asyncio.Task[Any]) -> None:
+    """Whoever waits for what the task asks for hears of its error; nobody has to wait for the task."""
+    if not task.cancelled():
+        task.exception()
 
 
 def moved(word: Word, by: float) -> Word:
