@@ -49,7 +49,7 @@ class WhisperStream:
         self._passages = Passages()
         self._parted = Parted()
         self._parting: asyncio.Task[None] | None = None
-        self._part_kind = Kind.FLUSH if options.is_live else Kind.RECORDED
+        self._part_kind = Kind.PARTIAL if options.is_live else Kind.RECORDED  # nobody waits for it, but for the final
         self._part: Recognition | Completion | None = None  # what the parting waits for
         self._draft: Recognition | None = None  # brings the text of all that was fed, until more is
         self._whole: Recognition | None = None  # recognises all behind the parts at once
