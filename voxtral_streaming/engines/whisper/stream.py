@@ -140,7 +140,8 @@ class WhisperStream:
         for job in (self._partial, self._part, self._draft, self._whole, self._completion):
             if job is not None:
                 job.future.cancel()
-        # jobs know their stream: together they would keep megabytes until the garbage collector comes
+        # jobs and tasks know their stream: together they would keep megabytes until the garbage collector comes
+        self._parting = self._ahead = None
         self._partial = self._part = self._draft = self._whole = self._completion = None
         self._engine.closed(self)
 
@@ -159,8 +160,12 @@ class WhisperStream:
         language = options.language or self._parted.language
         if language is None and passage.start:
             language = self._hypothesis.language
-        samples = np.concatenate(self._blocks[:])[passage.start : passage.end].copy()  # the rest need not stay
+        samples = self._between(passage.start, passage.end)
         return Request(samples, window, memory, language, options.likely_language, passage)
+
+    def _between(self, start: int, end: int) -> Samples:
+        samples: Samples = np.concatenate(self._blocks[:])[start:end].copy()  # the rest need not stay
+        return samples
 
     @property
     def _is_long(self) -> bool:
@@ -171,8 +176,8 @@ class WhisperStream:
         """Let whole sentences stand, until what is behind them is short."""
         while self._is_long:
             start = self._parted.end
-            samples = np.concatenate(self._blocks)[start : start + LONGEST_PART]
-            passage = Passage(start, start + lull(samples), self._parted.words)
+            end = start + lull(self._between(start, start + LONGEST_PART))
+            passage = Passage(start, end, self._parted.words)
             self._part = Recognition(self._part_kind, self, always(passage), is_whole=True)
             self._engine.submit(self._part)
             result = await asyncio.wrap_future(self._part.future)
@@ -204,10 +209,10 @@ class WhisperStream:
     def _drafted(self) -> Recognition:
         """Ask for the text of what partials have not settled: all behind the parts, where nothing is settled."""
         if self._passages.start == self._parted.end:
-            self._draft = self._whole = Recognition(Kind.FLUSH, self, self.rest, is_whole=True)
+            self._draft = self._ask_whole(Kind.FLUSH)
         else:
             self._draft = Recognition(Kind.FLUSH, self, self.newest)
-        self._engine.submit(self._draft)
+            self._engine.submit(self._draft)
         if self._engine.has_time_to_spare:
             self._ahead = asyncio.create_task(self._completed(Kind.FLUSH))
             self._ahead.add_done_callback(_retrieved)
