@@ -45,6 +45,24 @@ def voxtral(tmp_path: Path) -> Run:
 
 
 @pytest.fixture
+def silenced(tmp_path: Path) -> Run:
+    """The same as `voxtral`, with standard output closed."""
+
+    def run(*arguments: str | Path) -> Result:
+        closing = ["sh", "-c", 'exec "$@" >&-', "sh"]
+        return subprocess.run(
+            [*closing, *PROGRAM, *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            cwd=tmp_path,
+            env=environment({}),
+            timeout=PATIENCE_S,
+        )
+
+    return run
+
+
+@pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """`start("serve")` starts a command, which ends with the test at the latest."""
     processes: list[subprocess.Popen[bytes]] = []

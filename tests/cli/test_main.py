@@ -85,3 +85,17 @@ def test_a_reader_that_is_gone_is_no_error(start: Any) -> None:
     process.stdout.close()
     assert process.stderr.read() == b""
     assert process.wait(20) == 128 + signal.SIGPIPE
+
+
+@pytest.mark.parametrize("arguments", [("transcribe", "talk.wav"), ("listen", "-")])
+def test_a_closed_standard_output_is_told_before_anything_is_heard(silenced: Any, arguments: tuple[str, ...]) -> None:
+    result = silenced(*arguments)
+    assert (result.returncode, result.stderr) == (1, b"voxtral: standard output is closed\n")
+
+
+def test_a_closed_standard_output_is_no_matter_where_a_file_is_written(
+    silenced: Any, short: Path, tmp_path: Path
+) -> None:
+    result = silenced("transcribe", short, "--output", "said.txt")
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert (tmp_path / "said.txt").read_text().strip()

@@ -12,6 +12,7 @@ from voxtral_streaming.audio.pcm import PcmDecoder
 from voxtral_streaming.audio.units import Samples
 from voxtral_streaming.cli.captions import open_captions
 from voxtral_streaming.cli.microphone import open_microphone
+from voxtral_streaming.cli.output import check_standard_output
 from voxtral_streaming.cli.sound import Sound, open_standard_input
 from voxtral_streaming.config import Config, LoggingConfig
 from voxtral_streaming.engines.base import StreamOptions
@@ -24,6 +25,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 def run(config: Config, options: StreamOptions, pcm: tuple[int, int] | None, *, as_json: bool) -> None:
     """Caption standard input, `pcm` being its rate and channels, or the microphone, until it ends or Ctrl-C."""
+    check_standard_output()
     set_up_logging(LoggingConfig(level="warning", file=None))
     sound = open_standard_input(*pcm) if pcm else open_microphone()
     asyncio.run(_listen(config, options, sound, as_json=as_json))

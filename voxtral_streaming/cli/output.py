@@ -1,7 +1,8 @@
-"""Where `voxtral transcribe` writes."""
+"""Where commands write what they heard."""
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections import Counter
@@ -44,6 +45,12 @@ def targets(
         places = [path / name for name in _names([one.name for one in recordings], SUFFIXES[form])]
     _check(recordings, places)
     return list(places)
+
+
+def check_standard_output() -> None:
+    """Raises `OSError` where it is closed (`>&-`): before any work is done, whose result would be lost."""
+    if sys.__stdout__ is None:
+        raise OSError(errno.EBADF, "standard output is closed")
 
 
 def write(content: str, target: Path | None) -> None:

@@ -14,7 +14,7 @@ from typer import BadParameter
 
 from voxtral_streaming.audio.source import SourcePolicy
 from voxtral_streaming.cli.failures import EXIT_FAILED, complain
-from voxtral_streaming.cli.output import targets, write
+from voxtral_streaming.cli.output import check_standard_output, targets, write
 from voxtral_streaming.cli.sources import STANDARD_INPUT, Recording, is_folder, recordings_of
 from voxtral_streaming.config import AudioConfig, Config, LoggingConfig
 from voxtral_streaming.engines.base import StreamOptions
@@ -34,6 +34,8 @@ def run(config: Config, sources: Sequence[str], form: Format, options: StreamOpt
     recordings = list(dict.fromkeys(one for below in found.values() for one in below))
     are_several = len(sources) > 1 or any(map(is_folder, sources))
     work = dict(zip(recordings, targets(recordings, form, output, are_several=are_several), strict=True))
+    if None in work.values():
+        check_standard_output()
     empty = [source for source, below in found.items() if not below]
     for source in empty:
         complain(f"{source}: there are no recordings below this folder")
