@@ -45,6 +45,8 @@ HOMES: dict[str, str | tuple[str, ...]] = {  # what may be imported in one place
     "mistral_common": VOXTRAL,
     "ray": "voxtral_streaming.engines.ray",
     "ctranslate2": "voxtral_streaming.engines.whisper",
+    "onnx": "voxtral_streaming.engines.whisper",
+    "onnxruntime": ("voxtral_streaming.engines.whisper", "voxtral_streaming.vad"),
     "av": "voxtral_streaming.audio",
     "fastapi": "voxtral_streaming.server",
     "starlette": "voxtral_streaming.server",

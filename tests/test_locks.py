@@ -18,6 +18,7 @@ OLDEST = {  # package: the oldest version without a hole that is known and mende
     "av": "18.1",  # FFmpeg 8.1.2: CVE-2026-8461, CVE-2026-40962
     "granian": "2.7.4",  # CVE-2026-42544
     "h11": "0.16.0",  # CVE-2025-43859
+    "onnx": "1.22",  # CVE-2026-27489, -28500, -34445, -34446, -34447; reads past the end in version_converter
     "pillow": "12.3",  # CVE-2026-54059
     "python-multipart": "0.0.30",  # CVE-2026-53538, -53539
     "ray": "2.54",  # CVE-2026-27482

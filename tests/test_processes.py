@@ -8,8 +8,8 @@ import sys
 import pytest
 
 WEB = {"fastapi", "starlette", "uvicorn", "websockets"}
-RECOGNITION = {"ctranslate2", "faster_whisper", "torch", "tokenizers"}
-DETECTION = {"onnxruntime"}
+RECOGNITION = {"ctranslate2", "faster_whisper", "onnx", "torch", "tokenizers"}
+DETECTION = {"voxtral_streaming.vad.silero"}
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ DETECTION = {"onnxruntime"}
             "voxtral_streaming.engines.whisper.engine",
             WEB | DETECTION | {"torch"},
         ),
-        ("voxtral_streaming.audio.decoder.process", WEB | DETECTION | RECOGNITION | {"pydantic"}),
+        ("voxtral_streaming.audio.decoder.process", WEB | DETECTION | RECOGNITION | {"onnxruntime", "pydantic"}),
     ],
     ids=["server", "engine", "decoder"],
 )

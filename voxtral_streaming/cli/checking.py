@@ -28,6 +28,7 @@ NEEDED = {  # distribution: the module to try
     "ctranslate2": "ctranslate2",
     "fastapi": "fastapi",
     "faster-whisper": "faster_whisper",
+    "onnx": "onnx",
     "onnxruntime": "onnxruntime",
     "soxr": "soxr",
     "tokenizers": "tokenizers",

@@ -9,7 +9,7 @@ import pytest
 
 from voxtral_streaming.audio.units import SAMPLE_RATE, Samples
 from voxtral_streaming.engines.agreement import normalise
-from voxtral_streaming.engines.whisper.model import Whisper, compression, grouped
+from voxtral_streaming.engines.whisper.model import Decoded, Encoded, Whisper, compression, grouped
 from voxtral_streaming.engines.whisper.passages import Passage
 from voxtral_streaming.engines.whisper.recognition import (
     BEAM,
@@ -21,14 +21,14 @@ from voxtral_streaming.engines.whisper.recognition import (
     n_before_repeats,
     recognise_batch,
 )
-from voxtral_streaming.engines.whisper.windows import LONGEST, MEMORIES, memory_for, window_for
+from voxtral_streaming.engines.whisper.windows import LONGEST, MEMORIES, window_for
 
 
 def request(
-    samples: Samples, window: int | None = None, memory: int | None = None, language: str | None = "en"
+    samples: Samples, window: int | None = None, language: str | None = "en", draft: tuple[int, ...] = ()
 ) -> Request:
     window = window or window_for(len(samples))
-    return Request(samples, window, memory or memory_for(window), language, None, Passage(0, len(samples)))
+    return Request(samples, window, language, None, Passage(0, len(samples)), draft)
 
 
 def final(model: Whisper, request: Request) -> Result:
@@ -40,7 +40,11 @@ def text(result: Result) -> str:
 
 
 def words_of(result: Result) -> list[str]:
-    return [normalise(word) for word in result.decoded.words]
+    return as_normal(result.decoded)
+
+
+def as_normal(decoded: Decoded) -> list[str]:
+    return [normalise(word) for word in decoded.words]
 
 
 def test_a_sentence_is_heard(model: Whisper, clips: list[Samples]) -> None:
@@ -51,7 +55,7 @@ def test_a_sentence_is_heard(model: Whisper, clips: list[Samples]) -> None:
 def test_a_batch_gives_what_each_gives_alone(model: Whisper, clips: list[Samples]) -> None:
     requests = [request(clip[: n * SAMPLE_RATE]) for n, clip in enumerate(clips * 2, start=2)]
     requests += [request(np.zeros(SAMPLE_RATE, np.float32)), request(np.concatenate(clips))]
-    assert len({one.memory for one in requests}) > 1
+    assert len({one.window for one in requests}) > 3
     together = recognise_batch(model, requests)
     alone = [recognise_batch(model, [one])[0] for one in requests]
     assert [result.decoded for result in together] == [result.decoded for result in alone]
@@ -63,15 +67,17 @@ def test_the_window_does_not_change_the_words(model: Whisper, clips: list[Sample
     assert words_of(longer) == words_of(final(model, request(clips[0])))
 
 
-@pytest.mark.parametrize("memory", MEMORIES)
-def test_silence_in_the_memory_does_not_change_the_words(model: Whisper, clips: list[Samples], memory: int) -> None:
-    [result] = recognise_batch(model, [request(clips[2], memory=memory)])
-    assert words_of(result) == ["he", "might", "even", "have", "been", "made", "amiable", "himself"]
+def test_a_draft_does_not_change_a_result(model: Whisper, clips: list[Samples]) -> None:
+    plain = recognise_batch(model, [request(clip) for clip in clips])
+    drafts = [result.decoded.draft for result in plain]
+    drafted = [request(clip, draft=drafts[n]) for clip, n in zip(clips, [0, 2, 1], strict=True)]
+    assert [result.decoded for result in recognise_batch(model, drafted)] == [result.decoded for result in plain]
 
 
 def test_what_is_sure_is_final(model: Whisper, clips: list[Samples], monkeypatch: pytest.MonkeyPatch) -> None:
     [sure] = recognise_batch(model, [request(clips[0])])
     monkeypatch.setattr(model, "decode", pytest.fail)
+    monkeypatch.setattr(model, "search", pytest.fail)
     assert finalised(model, sure) is sure
 
 
@@ -108,20 +114,22 @@ def test_word_times_are_in_order_and_within_the_audio(model: Whisper, clips: lis
     assert all(0 < word.probability <= 1 for word in words)
 
 
-def test_a_loop_is_decoded_again_in_a_longer_window(
+def test_a_loop_is_heard_in_a_longer_window_and_searched_there(
     model: Whisper, clips: list[Samples], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[tuple[int, int, int]] = []
-    decode = model.decode
+    searched: list[tuple[int, int]] = []
+    search = model.search
 
-    def suspicious(batch, languages, memory, beam_size=1):  # type: ignore[no-untyped-def]
-        asked.append((batch[0].window, memory, beam_size))
-        return [replace(one, is_suspect=True) for one in decode(batch, languages, memory, beam_size)]
+    def noted(encoded: Encoded, language: str, beam_size: int) -> Decoded:
+        searched.append((encoded.window, beam_size))
+        return search(encoded, language, beam_size)
 
-    monkeypatch.setattr(model, "decode", suspicious)
-    window = window_for(len(clips[2]))
-    final(model, request(clips[2]))
-    assert asked == [(window, memory_for(window), 1), (window, window, BEAM), (MEMORIES[0], MEMORIES[0], BEAM)]
+    [greedy] = recognise_batch(model, [request(clips[2])])
+    monkeypatch.setattr(model, "search", noted)
+    final = finalised(model, replace(greedy, decoded=replace(greedy.decoded, is_suspect=True)))
+    assert searched == [(MEMORIES[0], BEAM)]  # there it leaves doubt as well
+    assert final.encoded.window == MEMORIES[0]
+    assert words_of(final) == words_of(greedy)
 
 
 def test_where_no_speech_is_heard_the_longest_window_decides(model: Whisper) -> None:

@@ -14,6 +14,7 @@ from voxtral_streaming.audio.units import SAMPLE_RATE, samples_from_ms
 from voxtral_streaming.config import ModelConfig, StreamingConfig
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
 from voxtral_streaming.engines.options import check_options
+from voxtral_streaming.engines.whisper.drafts import Drafts
 from voxtral_streaming.engines.whisper.jobs import Completion, Recognition
 from voxtral_streaming.engines.whisper.model import Whisper
 from voxtral_streaming.engines.whisper.recognition import finalised, recognise_batch
@@ -26,7 +27,7 @@ from voxtral_streaming.memory import give_back
 
 log = logging.getLogger(__name__)
 
-MAX_BATCH = 8  # jobs decoded together: beyond it a step costs nearly in proportion
+MAX_BATCH = 4  # jobs decoded together: beyond it a step costs nearly in proportion
 MAX_BATCH_FRAMES = 6400  # of memories decoded together: the decoder keeps 12 kB for each (base)
 QUIET_S = 10.0  # without work, after which the memory that the last work took goes back to the system
 FIRST_COST_S = 0.1  # what a partial costs a worker, until one was measured
@@ -110,6 +111,10 @@ class WhisperEngine:
         if self._blas is not None:
             self._blas.restore_original_limits()
 
+    def no_drafts(self) -> Drafts:
+        """What a new stream has heard."""
+        return Drafts(self._loaded().first_time)
+
     def closed(self, stream: WhisperStream) -> None:
         """A stream was closed."""
         self._streams.discard(stream)
@@ -192,8 +197,7 @@ class WhisperEngine:
         if not jobs:
             return
         started = time.monotonic()
-        memory = jobs[0].memory
-        requests = [job.request(memory) for job in jobs]
+        requests = [job.request() for job in jobs]
         for job, result in zip(jobs, recognise_batch(model, requests), strict=True):
             job.future.set_result(result)
         if jobs[0].kind is Kind.PARTIAL:
@@ -208,7 +212,7 @@ def _most(first: Recognition | Completion) -> int:
 
 
 def _fits(first: Recognition | Completion, other: Recognition | Completion) -> bool:
-    """Whether two jobs may share a batch: a memory of one length, or what may be longer than it must be."""
+    """Whether two jobs may share a batch: where the first fits, what has no longer memory does."""
     if isinstance(first, Completion) or isinstance(other, Completion):
         return False
-    return other.memory == first.memory or (other.memory < first.memory and not other.is_whole)
+    return other.memory <= first.memory

@@ -24,13 +24,12 @@ class Recognition:
     kind: Kind
     stream: WhisperStream
     heard: Callable[[], Passage]
-    is_whole: bool = False  # its text may be final: it is decoded as it would be alone
     can_wait: bool = False  # for the company of others, until its stream is due
     future: Future[Result] = field(default_factory=Future)
 
     @property
     def memory(self) -> int:
-        """Frames of the decoder's memory of the audio."""
+        """Frames of the memory of the audio, by which jobs keep company."""
         return memory_for(window_for(self.heard().n_samples))
 
     @property
@@ -38,14 +37,12 @@ class Recognition:
         """Whether it waits no longer for the company of others."""
         return not self.can_wait or self.stream.is_due
 
-    def request(self, memory: int) -> Request:
-        """What to recognise now, beside others with that memory, in which all but a whole utterance are decoded."""
+    def request(self) -> Request:
+        """What to recognise now."""
         passage = self.heard()
         if self.can_wait:
             self.stream.note_heard()
-        window = window_for(passage.n_samples)
-        own = memory_for(window)
-        return self.stream.request(passage, window, own if self.is_whole else max(own, memory))
+        return self.stream.request(passage)
 
 
 @dataclass(slots=True, eq=False)

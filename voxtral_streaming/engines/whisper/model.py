@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,18 @@ import ctranslate2
 import numpy as np
 from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
-from numpy.typing import NDArray
 
 from voxtral_streaming.audio.units import SAMPLE_RATE, Samples
 from voxtral_streaming.config import ModelConfig
+from voxtral_streaming.engines.whisper.alignment import Attention
+from voxtral_streaming.engines.whisper.checkpoint import Checkpoint, Tensor
+from voxtral_streaming.engines.whisper.decoder import Decoder
+from voxtral_streaming.engines.whisper.device import explain_device
+from voxtral_streaming.engines.whisper.drafts import N_TIMES, TIME_STEP
+from voxtral_streaming.engines.whisper.native import NativeDecoder
+from voxtral_streaming.engines.whisper.rules import Rules
+from voxtral_streaming.engines.whisper.texts import MOST_AGAIN, Text, TextDecoder
+from voxtral_streaming.engines.whisper.weights import MODEL_FILE, encoder_folder
 from voxtral_streaming.engines.whisper.windows import HOP
 from voxtral_streaming.errors import EngineUnavailable
 from voxtral_streaming.transcript import Word
@@ -24,16 +34,17 @@ from voxtral_streaming.transcript import Word
 UNSPACED = frozenset({"zh", "ja", "th", "lo", "my", "yue"})  # languages written without spaces
 MAX_TOKENS_PER_SECOND = 11  # of fast speech, timestamps included; more is a loop
 MAX_TOKENS_BASE = 12
+LATE = 5  # times of 0.02 s: what begins so much behind the end of the audio was not said
 MAX_COMPRESSION = 2.4  # openai/whisper transcribe.py: text that compresses better repeats itself
 MIN_LOGPROB = -1.0  # openai/whisper transcribe.py: mean log probability of a token
 MAX_NO_SPEECH = 0.6  # openai/whisper transcribe.py
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
-    """What the encoder made of a window: [1, window / 2, d_model]."""
+    """What the encoder made of a window."""
 
-    features: ctranslate2.StorageView
+    features: Tensor  # [1, window / 2, width]
     window: int  # frames
     n_samples: int  # of audio; the rest of the window is silence
 
@@ -44,116 +55,156 @@ class Decoded:
 
     tokens: tuple[int, ...]  # of text, without timestamps
     words: tuple[str, ...]  # with the space before them: joined they are the text
+    n_tokens: tuple[int, ...]  # of each word
+    draft: tuple[int, ...]  # all tokens that were decoded, timestamps included
     language: str
     logprob: float  # of a token, on average
     is_suspect: bool  # a loop, nothing that the model believes in, or no speech
+    attention: Attention | None = field(default=None, compare=False)  # of the tokens to the audio, where it is known
+
+    def draft_behind(self, n_words: int) -> tuple[int, ...]:
+        """All tokens behind the first words."""
+        n_before = sum(self.n_tokens[:n_words])
+        n_met = 0
+        for at, token in enumerate(self.draft):
+            if n_met == n_before:
+                return self.draft[at:]
+            n_met += token == self.tokens[n_met]
+        return ()
+
+    def cut(self, n_words: int) -> Decoded:
+        """The first words."""
+        n_tokens = self.n_tokens[:n_words]
+        n = sum(n_tokens)
+        attention = self.attention.before(n) if self.attention else None
+        words = self.words[:n_words]
+        return replace(self, tokens=self.tokens[:n], words=words, n_tokens=n_tokens, attention=attention)
 
 
 class Whisper:
-    """The loaded model. Every method may be called from several threads at once."""
+    """The loaded model. Every method may be called from several threads at once.
+
+    CTranslate2 encodes; on a GPU it decodes as well.
+    """
 
     def __init__(self, folder: Path, config: ModelConfig) -> None:
-        """Load the model from its folder, which is not needed afterwards."""
-        device, _, index = config.device.partition(":")
-        try:
-            self._model = WhisperModel(
-                str(folder),
-                device=device,
-                device_index=int(index or 0),
-                compute_type=config.compute_type,
-                cpu_threads=1,
-                num_workers=config.workers,
-            )
-        except (RuntimeError, ValueError) as error:
-            raise EngineUnavailable(f"{config.name} on {config.device}: {error}", param="model.device") from error
+        """Load from a folder, which is not needed afterwards. Raises `EngineUnavailable`, `WeightsError`."""
+        is_cpu = not explain_device(config.device).startswith("cuda")
+        with encoder_folder(folder) if is_cpu else nullcontext(folder) as loaded:
+            self._model = _load(loaded, config)
         self.is_multilingual: bool = self._model.model.is_multilingual
         self.languages: tuple[str, ...] = tuple(self._model.supported_languages)
         self.tokenizer = lru_cache(maxsize=None)(self._tokenizer)
-        self._silence = lru_cache(maxsize=None)(self._encode_silence)
+        self._decoder = self._own_decoder(folder, config) if is_cpu else self._native_decoder()
+
+    def _own_decoder(self, folder: Path, config: ModelConfig) -> TextDecoder:
+        asked = json.loads((folder / "config.json").read_text())
+        is_int8 = config.compute_type == "int8"
+        return Decoder(
+            Checkpoint(folder / MODEL_FILE), self._rules(asked), asked.get("alignment_heads"), is_int8=is_int8
+        )
+
+    def _native_decoder(self) -> TextDecoder:
+        return NativeDecoder(self._model.model, lru_cache(maxsize=None)(self._encode_silence))
+
+    def _rules(self, asked: Mapping[str, Any]) -> Rules:
+        """By the model's tokens, and what its `config.json` asks for."""
+        tokenizer, numbers = self.tokenizer("en"), self._model.hf_tokenizer.token_to_id
+        never = (*asked.get("suppress_ids", ()), tokenizer.no_speech, tokenizer.no_timestamps)
+        tokens = {code: numbers(f"<|{code}|>") for code in self.languages}
+        languages = {code: token for code, token in tokens.items() if token is not None}  # not every model has them all
+        end, first_time = tokenizer.eot, tokenizer.timestamp_begin
+        return Rules(end, tokenizer.no_speech, first_time, tuple(sorted(never)), tokenizer.sot, languages)
 
     def _tokenizer(self, language: str) -> Tokenizer:
         return Tokenizer(self._model.hf_tokenizer, self.is_multilingual, task="transcribe", language=language)
+
+    @property
+    def first_time(self) -> int:
+        """The token of the time 0; those above are later times, in steps of 0.02 s."""
+        first: int = self.tokenizer("en").timestamp_begin
+        return first
 
     def encode(self, samples: Samples, window: int) -> Encoded:
         """Encode samples [n_samples] in a window of so many frames, silence behind them."""
         samples = samples[: window * HOP]
         padded = np.pad(samples, (0, window * HOP - len(samples)))  # [window * HOP]
         mel = self._model.feature_extractor(padded)[:, :window]  # [n_mels, window]
-        return Encoded(self._model.encode(mel), window, len(samples))
+        features = self._model.model.encode(
+            ctranslate2.StorageView.from_array(np.ascontiguousarray(mel[None])), to_cpu=True
+        )
+        return Encoded(np.asarray(features), window, len(samples))
 
-    def _encode_silence(self, window: int) -> NDArray[np.float32]:
-        """What the encoder makes of silence: [1, window / 2, d_model]."""
-        return np.asarray(self.encode(np.zeros(0, np.float32), window).features)
+    def _encode_silence(self, window: int) -> Tensor:
+        """What the encoder makes of silence: [1, window / 2, width]."""
+        return self.encode(np.zeros(0, np.float32), window).features
 
     def detect(self, encoded: Encoded) -> list[tuple[str, float]]:
         """Languages and their probabilities, the likeliest first."""
-        ranked = self._model.model.detect_language(encoded.features)[0]
-        return [(token[2:-2], probability) for token, probability in ranked]
+        return self._decoder.detect(encoded.features)
 
     def decode(
-        self, batch: Sequence[Encoded], languages: Sequence[str], memory: int, beam_size: int = 1
+        self, batch: Sequence[Encoded], languages: Sequence[str], drafts: Sequence[Sequence[int]] = ()
     ) -> list[Decoded]:
-        """Decode windows together, from memories of so many frames; each comes out as it would alone."""
-        tokenizers = [self.tokenizer(language) for language in languages]
-        limits = [_max_tokens(encoded) for encoded in batch]
-        results = self._model.model.generate(
-            self._memories(batch, memory),
-            [tokenizer.sot_sequence for tokenizer in tokenizers],
-            beam_size=beam_size,
-            max_length=2 * max(limits),  # CTranslate2 generates at most half of it
-            return_scores=True,
-            return_no_speech_prob=True,
-        )
-        return [
-            self._decoded(tokenizer, language, result, limit)
-            for tokenizer, language, result, limit in zip(tokenizers, languages, results, limits, strict=True)
-        ]
+        """Decode windows together, greedily; each comes out as it would alone, and without the draft of its tokens."""
+        known = drafts or [()] * len(batch)
+        texts = [self._text(*one) for one in zip(batch, languages, known, strict=True)]
+        self._decoder.decode([encoded.features for encoded in batch], texts)
+        return [self._decoded(language, text) for language, text in zip(languages, texts, strict=True)]
 
-    def _memories(self, batch: Sequence[Encoded], memory: int) -> ctranslate2.StorageView:
-        """The windows, filled up with silence: [n, memory / 2, d_model]."""
-        rows = [self._filled(np.asarray(encoded.features), memory) for encoded in batch]
-        return ctranslate2.StorageView.from_array(np.concatenate(rows))
+    def search(self, encoded: Encoded, language: str, beam_size: int) -> Decoded:
+        """Decode a window and follow so many hypotheses."""
+        text = replace(self._text(encoded, language), most_again=2 * MOST_AGAIN)  # somebody may well say it twice
+        return self._decoded(language, self._decoder.search(encoded.features, text, beam_size))
 
-    def _filled(self, row: NDArray[np.float32], memory: int) -> NDArray[np.float32]:
-        """[1, window / 2, d_model] to [1, memory / 2, d_model]."""
-        n_frames = row.shape[1]
-        return row if n_frames == memory // 2 else np.concatenate([row, self._silence(memory)[:, n_frames:]], axis=1)
+    def _text(self, encoded: Encoded, language: str, draft: Sequence[int] = ()) -> Text:
+        last_time = self.first_time + -(-encoded.n_samples // TIME_STEP) + LATE
+        known = [token for token in draft if token < self.first_time + N_TIMES]
+        return Text(tuple(self.tokenizer(language).sot_sequence), _max_tokens(encoded), last_time, known)
 
-    def _decoded(
-        self,
-        tokenizer: Tokenizer,
-        language: str,
-        result: ctranslate2.models.WhisperGenerationResult,
-        limit: int,
-    ) -> Decoded:
-        ids = result.sequences_ids[0]
+    def _decoded(self, language: str, text: Text) -> Decoded:
+        tokenizer, ids, score = self.tokenizer(language), tuple(text.tokens), text.score
+        if text.no_speech > MAX_NO_SPEECH and score < MIN_LOGPROB:
+            return Decoded((), (), (), ids, language, score, is_suspect=True)
         tokens = tuple(token for token in ids if token < tokenizer.eot)
-        if result.no_speech_prob > MAX_NO_SPEECH and result.scores[0] < MIN_LOGPROB:
-            return Decoded((), (), language, result.scores[0], is_suspect=True)
-        pieces = tokenizer.split_to_word_tokens([*tokens, tokenizer.eot])[0][:-1]
-        words = tuple("".join(pieces[n] for n in group) for group in grouped(pieces, language))
-        text = "".join(words)
-        is_suspect = len(ids) >= limit or result.scores[0] < MIN_LOGPROB or compression(text) > MAX_COMPRESSION
-        return Decoded(tokens, words, language, result.scores[0], is_suspect)
-
-    def cut(self, decoded: Decoded, n_words: int) -> Decoded:
-        """The first words of a text."""
-        words = decoded.words[:n_words]
-        tokens = tuple(self.tokenizer(decoded.language).encode("".join(words)))
-        return replace(decoded, tokens=tokens, words=words)
+        pieces, by_piece = tokenizer.split_to_word_tokens([*tokens, tokenizer.eot])
+        groups = grouped(pieces[:-1], language)
+        words = tuple("".join(pieces[n] for n in group) for group in groups)
+        n_tokens = tuple(sum(len(by_piece[n]) for n in group) for group in groups)
+        is_suspect = text.is_cut or score < MIN_LOGPROB or compression("".join(words)) > MAX_COMPRESSION
+        return Decoded(tokens, words, n_tokens, ids, language, score, is_suspect, text.attention)
 
     def align(self, encoded: Encoded, decoded: Decoded) -> list[Word]:
         """When the words were spoken, in seconds since the first sample, by cross-attention.
 
-        The dynamic time warping of openai/whisper timing.py, as CTranslate2 and faster-whisper have it.
+        By what the decoder heeded, where that was kept; else it is asked once more, through CTranslate2.
         """
-        tokenizer = self.tokenizer(decoded.language)
         n_frames = encoded.n_samples // HOP
         if not decoded.tokens or not n_frames:
             return []
-        found = self._model.find_alignment(tokenizer, [list(decoded.tokens)], encoded.features, n_frames)[0]
+        if decoded.attention is not None:
+            spans = decoded.attention.within(n_frames // 2).spans(decoded.n_tokens)
+            return [Word(word.strip(), *span) for word, span in zip(decoded.words, spans, strict=True)]
+        tokenizer = self.tokenizer(decoded.language)
+        features = ctranslate2.StorageView.from_array(encoded.features)
+        found = self._model.find_alignment(tokenizer, [list(decoded.tokens)], features, n_frames)[0]
         groups = grouped([piece["word"] for piece in found], decoded.language)
         return [_word([found[n] for n in group]) for group in groups]
+
+
+def _load(folder: Path, config: ModelConfig) -> WhisperModel:
+    device, _, index = config.device.partition(":")
+    try:
+        return WhisperModel(
+            str(folder),
+            device=device,
+            device_index=int(index or 0),
+            compute_type=config.compute_type,
+            cpu_threads=1,
+            num_workers=config.workers,
+        )
+    except (RuntimeError, ValueError) as error:
+        raise EngineUnavailable(f"{config.name} on {config.device}: {error}", param="model.device") from error
 
 
 def _word(pieces: Sequence[dict[str, Any]]) -> Word:

@@ -23,10 +23,10 @@ class Request:
 
     samples: Samples
     window: int  # frames that are encoded
-    memory: int  # frames that are decoded
     language: str | None  # None: detect
     likely_language: str | None  # what earlier utterances were in
     passage: Passage  # where they stand in the utterance
+    draft: tuple[int, ...] = ()  # what may come of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,50 +39,49 @@ class Result:
 
 
 def recognise_batch(model: Whisper, requests: Sequence[Request]) -> list[Result]:
-    """The greedy results of requests; each is what it would be alone. Those with one length of memory share work."""
+    """The greedy results of requests; each is what it would be alone."""
     encoded = [model.encode(request.samples, request.window) for request in requests]
     languages = [language_of(model, request, window) for request, window in zip(requests, encoded, strict=True)]
-    decoded: dict[int, Decoded] = {}
-    for memory in {request.memory for request in requests}:
-        members = [n for n, request in enumerate(requests) if request.memory == memory]
-        texts = model.decode([encoded[n] for n in members], [languages[n] for n in members], memory)
-        decoded.update(zip(members, texts, strict=True))
-    return [Result(request, encoded[n], _without_loop(model, decoded[n])) for n, request in enumerate(requests)]
+    decoded = model.decode(encoded, languages, [request.draft for request in requests])
+    return [Result(request, encoded[n], _without_loop(decoded[n])) for n, request in enumerate(requests)]
 
 
 def finalised(model: Whisper, result: Result) -> Result:
     """The result if it is sure, or what a beam finds; a loop is heard in a longer window, no speech in the longest."""
-    if not _is_doubtful(result.decoded):
+    decoded = result.decoded
+    if not _is_doubtful(decoded):
         return result
-    if not result.decoded.words:
-        return _heard_in(model, result, LONGEST, beam_size=1)  # a beam hears words in silence
-    encoded, language = result.encoded, result.decoded.language
-    [decoded] = model.decode([encoded], [language], encoded.window, BEAM)
-    found = replace(result, decoded=_without_loop(model, decoded))
-    is_loop = decoded.is_suspect or has_doubled(decoded.words)
-    return _heard_longer(model, found) if is_loop and encoded.window < LONGEST else found
+    if not decoded.words:
+        return _heard_again(model, result, LONGEST)  # a beam hears words in silence
+    if not _is_loop(decoded):
+        decoded = model.search(result.encoded, decoded.language, BEAM)
+    if _is_loop(decoded) and result.encoded.window < LONGEST:
+        longer = next(memory for memory in MEMORIES if memory > result.encoded.window)
+        result = _heard_again(model, result, longer)
+        decoded = result.decoded
+        if _is_doubtful(decoded):
+            decoded = model.search(result.encoded, decoded.language, BEAM)
+    return replace(result, decoded=_without_loop(decoded))
 
 
-def _heard_longer(model: Whisper, result: Result) -> Result:
-    """The same samples in the next longer of the windows that memories have."""
-    window = next(memory for memory in MEMORIES if memory > result.encoded.window)
-    return _heard_in(model, result, window, BEAM)
-
-
-def _heard_in(model: Whisper, result: Result, window: int, beam_size: int) -> Result:
-    """The same samples in another window."""
+def _heard_again(model: Whisper, result: Result, window: int) -> Result:
+    """The same samples in a longer window."""
     encoded = model.encode(result.request.samples, window)
-    [decoded] = model.decode([encoded], [result.decoded.language], window, beam_size)
-    return replace(result, encoded=encoded, decoded=_without_loop(model, decoded))
+    [decoded] = model.decode([encoded], [result.decoded.language], [result.decoded.draft])
+    return replace(result, encoded=encoded, decoded=_without_loop(decoded))
+
+
+def _is_loop(decoded: Decoded) -> bool:
+    return decoded.is_suspect or has_doubled(decoded.words)
 
 
 def _is_doubtful(decoded: Decoded) -> bool:
-    return decoded.is_suspect or decoded.logprob < SURE_LOGPROB or has_doubled(decoded.words)
+    return _is_loop(decoded) or decoded.logprob < SURE_LOGPROB
 
 
-def _without_loop(model: Whisper, decoded: Decoded) -> Decoded:
+def _without_loop(decoded: Decoded) -> Decoded:
     """What is suspect keeps its first words, up to the first repetition."""
-    return model.cut(decoded, n_before_repeats(decoded.words)) if decoded.is_suspect else decoded
+    return decoded.cut(n_before_repeats(decoded.words)) if decoded.is_suspect else decoded
 
 
 def language_of(model: Whisper, request: Request, encoded: Encoded) -> str:

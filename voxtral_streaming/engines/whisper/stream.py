@@ -18,6 +18,7 @@ from voxtral_streaming.engines.whisper.parts import LONGEST_PART, Parted, contin
 from voxtral_streaming.engines.whisper.passages import Passage, Passages
 from voxtral_streaming.engines.whisper.recognition import Request, Result
 from voxtral_streaming.engines.whisper.scheduler import Kind
+from voxtral_streaming.engines.whisper.windows import window_for
 from voxtral_streaming.transcript import Hypothesis, Word
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class WhisperStream:
         self._agreement = LocalAgreement()
         self._hypothesis = Hypothesis()
         self._passages = Passages()
+        self._drafts = engine.no_drafts()
         self._parted = Parted()
         self._parting: asyncio.Task[None] | None = None
         self._part_kind = Kind.PARTIAL if options.is_live else Kind.RECORDED  # nobody waits for it, but for the final
@@ -154,14 +156,15 @@ class WhisperStream:
         parted = self._parted
         return Passage(parted.end, self._n_samples, parted.words)
 
-    def request(self, passage: Passage, window: int, memory: int) -> Request:
+    def request(self, passage: Passage) -> Request:
         """To recognise that much of the utterance, in the language that was found before."""
         options = self._options
         language = options.language or self._parted.language
         if language is None and passage.start:
             language = self._hypothesis.language
         samples = self._between(passage.start, passage.end)
-        return Request(samples, window, memory, language, options.likely_language, passage)
+        draft = self._drafts.behind(passage.start)
+        return Request(samples, window_for(len(samples)), language, options.likely_language, passage, draft)
 
     def _between(self, start: int, end: int) -> Samples:
         samples: Samples = np.concatenate(self._blocks[:])[start:end].copy()  # the rest need not stay
@@ -178,7 +181,7 @@ class WhisperStream:
             start = self._parted.end
             end = start + lull(self._between(start, start + LONGEST_PART))
             passage = Passage(start, end, self._parted.words)
-            self._part = Recognition(self._part_kind, self, always(passage), is_whole=True)
+            self._part = Recognition(self._part_kind, self, always(passage))
             self._engine.submit(self._part)
             result = await asyncio.wrap_future(self._part.future)
             self._part = Completion(self._part_kind, result, wants_words=True)
@@ -196,6 +199,7 @@ class WhisperStream:
         timed = [moved(word, seconds(passage.start)) for word in words[:n]]
         joined, all_timed = self._parted.followed_by(decoded.words[:n], timed)
         self._parted = Parted(joined, all_timed, end, self._parted.language or decoded.language)
+        self._drafts.stand(end, decoded.draft_behind(n), passage.start, passage.end)
         if passage.end > self._passages.start:  # partials have no need of whole sentences: they go on behind the lull
             self._passages.settle(continued(passage.before, decoded.words), passage.end)
         self._draft = self._whole = self._completion = None
@@ -226,7 +230,7 @@ class WhisperStream:
         return await self._shared(whole.future)
 
     def _ask_whole(self, kind: Kind) -> Recognition:
-        self._whole = Recognition(kind, self, self.rest, is_whole=True)
+        self._whole = Recognition(kind, self, self.rest)
         self._engine.submit(self._whole)
         return self._whole
 
@@ -273,11 +277,12 @@ class WhisperStream:
         """The utterance was not over: what was to bring the whole of it is a partial now, and hears no more."""
         for job in (self._draft, self._whole):
             if job is not None:
-                job.kind, job.is_whole, job.heard = Kind.PARTIAL, False, self.newest
+                job.kind, job.heard = Kind.PARTIAL, self.newest
         self._draft = self._whole = self._completion = None
 
     def _agreed(self, result: Result) -> Hypothesis:
         passage, decoded = result.request.passage, result.decoded
+        self._drafts.heard(passage.start, decoded.draft)
         words = continued(passage.before, decoded.words)
         if not decoded.is_suspect:
             self._passages.heard(words, passage)

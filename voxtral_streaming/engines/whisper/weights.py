@@ -8,6 +8,7 @@ other CTranslate2 Whisper model is named by its folder, or by its hub name when 
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,9 +16,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from voxtral_streaming.engines.whisper.checkpoint import Checkpoint
 from voxtral_streaming.errors import WeightsError
 
 BLOCK = 2**20  # bytes that are read at a time
+MODEL_FILE = "model.bin"
+ELSEWHERE = "TMPDIR names another place"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +72,7 @@ class BuiltinModel:
                 with (folder / file.name).open("wb") as joined:
                     joined.writelines(file.blocks())
         except OSError as error:
-            raise WeightsError(
-                f"{self.name} is joined in {folder.parent}: {error.strerror}; TMPDIR names another place"
-            ) from error
+            raise WeightsError(f"{self.name} is joined in {folder.parent}: {error.strerror}; {ELSEWHERE}") from error
 
     def verify(self) -> list[str]:
         """What is wrong with the installed files; empty when all is well."""
@@ -145,7 +147,7 @@ _BUILTIN = (
     ),
 )
 
-_MODEL_FILES = ("model.bin", "config.json", "tokenizer.json")
+_MODEL_FILES = (MODEL_FILE, "config.json", "tokenizer.json")
 
 
 def builtin_models() -> dict[str, BuiltinModel]:
@@ -166,6 +168,23 @@ def model_folder(name: str, revision: str | None = None) -> Iterator[Path]:
     with TemporaryDirectory(prefix="voxtral-") as folder:
         builtin.write(Path(folder))
         yield Path(folder)
+
+
+@contextmanager
+def encoder_folder(folder: Path) -> Iterator[Path]:
+    """The folder of a model with the same encoder, for CTranslate2 to load, gone after the context.
+
+    Raises `WeightsError`.
+    """
+    with TemporaryDirectory(prefix="voxtral-") as slim:
+        try:
+            for file in folder.iterdir():
+                if file.suffix in (".json", ".txt"):
+                    shutil.copy(file, slim)
+            Checkpoint(folder / MODEL_FILE).write_encoder(Path(slim) / MODEL_FILE)
+        except OSError as error:
+            raise WeightsError(f"an encoder is written to {slim}: {error.strerror}; {ELSEWHERE}") from error
+        yield Path(slim)
 
 
 def find_folder(name: str, revision: str | None = None) -> Path:

@@ -4,9 +4,10 @@ Whisper was trained on windows of 30 s, but its encoder takes less, and its cost
 window that ends with the speech makes the decoder repeat itself; with silence behind the speech, and with
 timestamps in the decoded text, the word error rate is that of 30 s (see docs/performance.md).
 
-The decoder can only batch memories of one length. What the encoder made of silence, put behind what it made of a
-window, changes no more than any other rounding does: so a window is encoded as short as it can be, and decoded in
-the company of others. The length depends on the window alone, and a text never on the company.
+CTranslate2's decoder, which a GPU has, can only batch memories of one length. What the encoder made of silence, put
+behind what it made of a window, changes no more than any other rounding does: so a window is encoded as short as it
+can be, and decoded there in the company of others. The length depends on the window alone, and a text never on the
+company.
 """
 
 from __future__ import annotations
@@ -27,5 +28,5 @@ def window_for(n_samples: int) -> int:
 
 
 def memory_for(window: int) -> int:
-    """The length, in frames, to which the decoder's memory of a window is filled up with silence."""
+    """The length, in frames, of the memories among which a window belongs."""
     return next(memory for memory in MEMORIES if window <= memory)

@@ -1,0 +1,343 @@
+"""Variables out of a model's file: a real one, and tiny ones in the same format."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ctranslate2.specs import common_spec, model_spec
+from numpy.typing import NDArray
+
+from voxtral_streaming.engines.whisper.checkpoint import BFLOAT16, FEW, VERSION, Checkpoint
+from voxtral_streaming.engines.whisper.graph import Shape, shape_of
+from voxtral_streaming.engines.whisper.weights import model_folder
+from voxtral_streaming.errors import WeightsError
+
+FLOAT32, INT8, INT16, FLOAT16 = 0, 1, 2, 4
+VALUES = np.random.default_rng(1).normal(0, 1, (5, 6)).astype(np.float32)
+
+
+def text(string: str) -> bytes:
+    data = string.encode() + b"\0"
+    return struct.pack("<H", len(data)) + data
+
+
+def variable(name: str, values: NDArray[Any], type_id: int) -> bytes:
+    shape = struct.pack(f"<B{values.ndim}I", values.ndim, *values.shape)
+    return text(name) + shape + struct.pack("<BI", type_id, values.nbytes) + values.tobytes()
+
+
+def model(*variables: bytes, aliases: dict[str, str] | None = None, version: int = VERSION) -> bytes:
+    """A whole file."""
+    others = [text(alias) + text(name) for alias, name in (aliases or {}).items()]
+    head = struct.pack("<I", version) + text("TinySpec") + struct.pack("<I", 1)
+    counts = struct.pack("<I", len(variables)), struct.pack("<I", len(others))
+    return b"".join([head, counts[0], *variables, counts[1], *others])
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "model.bin"
+
+
+def read(path: Path, data: bytes) -> Checkpoint:
+    path.write_bytes(data)
+    return Checkpoint(path)
+
+
+@pytest.fixture(scope="module")
+def base() -> Iterator[Checkpoint]:
+    with model_folder("whisper-base") as folder:
+        yield Checkpoint(folder / "model.bin")
+
+
+def test_the_shape_of_the_built_in_model(base: Checkpoint) -> None:
+    assert shape_of(base) == Shape(n_layers=6, n_heads=8, width=512, n_vocabulary=51865, n_positions=448)
+
+
+def layer(width: int) -> dict[str, tuple[int, ...]]:
+    """The variables of a layer of the decoder."""
+    linear = {
+        "self_attention/linear_0": (3 * width, width),
+        "self_attention/linear_1": (width, width),
+        "attention/linear_0": (width, width),
+        "attention/linear_1": (2 * width, width),
+        "attention/linear_2": (width, width),
+        "ffn/linear_0": (4 * width, width),
+        "ffn/linear_1": (width, 4 * width),
+    }
+    weights: dict[str, tuple[int, ...]] = {f"{name}/weight": shape for name, shape in linear.items()}
+    biases = {f"{name}/bias": shape[:1] for name, shape in linear.items()}
+    norms = [
+        f"{part}/layer_norm/{what}" for part in ("self_attention", "attention", "ffn") for what in ("beta", "gamma")
+    ]
+    return weights | biases | dict.fromkeys(norms, (width,))
+
+
+@pytest.mark.parametrize("n", range(6))
+def test_the_layers_of_the_built_in_model(base: Checkpoint, n: int) -> None:
+    for name, shape in layer(512).items():
+        found = base.tensor(f"decoder/layer_{n}/{name}")
+        assert found.shape == shape
+        assert found.dtype == np.float32
+        assert np.isfinite(found).all()
+        assert found.any()
+
+
+def test_what_is_around_the_layers_of_the_built_in_model(base: Checkpoint) -> None:
+    assert "decoder/layer_6/ffn/linear_0/weight" not in base
+    assert base.tensor("decoder/layer_norm/beta").shape == base.tensor("decoder/layer_norm/gamma").shape == (512,)
+    assert base.tensor("decoder/position_encodings/encodings").shape == (448, 512)
+    embeddings = base.tensor("decoder/embeddings/weight")
+    assert embeddings.shape == (51865, 512)
+    assert np.array_equal(base.tensor("decoder/projection/weight"), embeddings)
+    assert np.isfinite(embeddings).all()
+
+
+def test_what_is_kept_in_float32_is_the_same(path: Path) -> None:
+    found = read(path, model(variable("a", VALUES, FLOAT32))).tensor("a")
+    assert found.dtype == np.float32
+    assert np.array_equal(found, VALUES)
+
+
+def test_what_is_kept_in_float16_is_the_same_in_10_bits(path: Path) -> None:
+    found = read(path, model(variable("a", VALUES.astype(np.float16), FLOAT16))).tensor("a")
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, VALUES, rtol=2**-11)
+
+
+def test_what_is_kept_in_bfloat16_is_the_same_in_7_bits(path: Path) -> None:
+    upper = (VALUES.view(np.uint32) >> 16).astype(np.uint16)
+    found = read(path, model(variable("a", upper, BFLOAT16))).tensor("a")
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, VALUES, rtol=2**-7)
+
+
+def test_what_is_kept_in_int8_is_the_same_within_half_a_step_of_its_row(path: Path) -> None:
+    scales = 127 / np.abs(VALUES).max(1)
+    numbers = np.rint(VALUES * scales[:, None]).astype(np.int8)
+    found = read(path, model(variable("a", numbers, INT8), variable("a_scale", scales, FLOAT32))).tensor("a")
+    assert found.dtype == np.float32
+    assert (np.abs(found - VALUES) <= 0.501 / scales[:, None]).all()
+
+
+def test_a_quantised_convolution_has_a_scale_to_each_output(path: Path) -> None:
+    numbers = np.arange(12, dtype=np.int8).reshape(2, 2, 3)
+    scales = variable("a_scale", np.array([1, 10], np.float32), FLOAT32)
+    found = read(path, model(variable("a", numbers, INT8), scales)).tensor("a")
+    np.testing.assert_allclose(found, numbers / np.array([1, 10])[:, None, None], rtol=1e-6)
+
+
+def test_a_variable_may_be_one_number_or_none(path: Path) -> None:
+    none = variable("none", np.zeros(0, np.float32), FLOAT32)
+    found = read(path, model(variable("heads", np.array(8, np.int16), INT16), none))
+    assert found.tensor("heads").shape == ()
+    assert found.tensor("heads") == 8
+    assert found.tensor("none").shape == (0,)
+
+
+class LinearModel(model_spec.ModelSpec):  # type: ignore[misc]
+    """The least model that CTranslate2 writes: twice the same matrix."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = common_spec.LinearSpec()
+        self.two = common_spec.LinearSpec()
+        self.one.weight = self.two.weight = VALUES.copy()
+        self.one.bias, self.two.bias = VALUES[:, 0].copy(), VALUES[:, 1].copy()
+
+    @property
+    def name(self) -> str:
+        return "LinearModel"
+
+
+@pytest.mark.parametrize(
+    ("kept_in", "precision"),
+    [("float32", 0), ("float16", 2e-3), ("int8", 2e-2), ("int8_float16", 2e-2), ("int16", 3e-3)],
+)
+def test_what_ctranslate2_writes_is_read(tmp_path: Path, kept_in: str, precision: float) -> None:
+    spec = LinearModel()
+    spec.validate()
+    spec.optimize(quantization=kept_in)
+    spec.save(str(tmp_path))
+    found = Checkpoint(tmp_path / "model.bin")
+    np.testing.assert_allclose(found.tensor("one/weight"), VALUES, atol=precision)
+    np.testing.assert_allclose(found.tensor("two/weight"), VALUES, atol=precision)
+    np.testing.assert_allclose(found.tensor("two/bias"), VALUES[:, 1], atol=precision)
+
+
+def test_an_alias_is_another_name_of_a_variable(path: Path) -> None:
+    found = read(path, model(variable("a", VALUES, FLOAT32), aliases={"b": "a", "c": "a"}))
+    assert "b" in found
+    assert np.array_equal(found.tensor("b"), VALUES)
+    assert np.array_equal(found.tensor("c"), VALUES)
+
+
+def test_a_tensor_may_be_changed_without_changing_the_next(path: Path) -> None:
+    scaled = variable("q", np.ones((5, 6), np.int8), INT8), variable("q_scale", np.full(5, 4, np.float32), FLOAT32)
+    found = read(path, model(variable("a", VALUES, FLOAT32), *scaled))
+    for name in ("a", "q", "q_scale"):
+        before = found.tensor(name).copy()
+        found.tensor(name)[:] = 0
+        assert np.array_equal(found.tensor(name), before)
+
+
+def test_what_is_not_there_is_named(path: Path) -> None:
+    found = read(path, model(variable("a", VALUES, FLOAT32)))
+    assert "absent" not in found
+    with pytest.raises(WeightsError, match="the model has no absent"):
+        found.tensor("absent")
+
+
+def test_a_model_that_is_not_whisper_is_told(path: Path) -> None:
+    with pytest.raises(WeightsError, match="no decoder/embeddings/weight: it is not a Whisper model"):
+        shape_of(read(path, model(variable("a", VALUES, FLOAT32))))
+
+
+WHOLE = model(
+    variable("a", VALUES, FLOAT32), variable("b", VALUES.astype(np.float16), FLOAT16), aliases={"another": "a"}
+)
+
+
+def test_a_file_that_is_cut_short_is_told(path: Path) -> None:
+    for n_bytes in range(1, len(WHOLE)):
+        with pytest.raises(WeightsError, match=rf"^model\.bin is not a model .* format {VERSION}: it ends early$"):
+            read(path, WHOLE[:n_bytes])
+
+
+def test_an_empty_file_is_told(path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"^model\.bin is not a model"):
+        read(path, b"")
+
+
+@pytest.mark.parametrize("version", [0, VERSION - 1, VERSION + 1])
+def test_another_format_is_named(path: Path, version: int) -> None:
+    with pytest.raises(WeightsError, match=rf"^model\.bin is not a model .* format {VERSION}: format {version}$"):
+        read(path, model(variable("a", VALUES, FLOAT32), version=version))
+
+
+@pytest.mark.parametrize("data", [b"PK\3\4" + bytes(99), b"version https://git-lfs.github.com/spec/v1\n", b"RIFF" * 99])
+def test_a_foreign_file_is_told(path: Path, data: bytes) -> None:
+    with pytest.raises(
+        WeightsError, match=rf"^model\.bin is not a model of CTranslate2 in format {VERSION}: format \d+$"
+    ):
+        read(path, data)
+
+
+def test_an_unknown_type_is_told(path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"^model\.bin is not a model .*: 9$"):
+        read(path, model(variable("a", VALUES, 9)))
+
+
+def test_bytes_that_do_not_fit_the_shape_are_told(path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"^model\.bin is not a model .*: cannot reshape"):
+        read(path, model(variable("a", VALUES, FLOAT16)))
+
+
+def test_an_alias_of_nothing_is_told(path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"^model\.bin is not a model .*: 'nothing'$"):
+        read(path, model(variable("a", VALUES, FLOAT32), aliases={"b": "nothing"}))
+
+
+def test_a_shape_is_told_without_its_values(path: Path) -> None:
+    found = read(path, model(variable("a", VALUES, FLOAT32), variable("heads", np.array(8, np.int16), INT16)))
+    assert found.shape("a") == (5, 6)
+    assert found.shape("heads") == ()
+    with pytest.raises(WeightsError, match="the model has no absent"):
+        found.shape("absent")
+
+
+N_TOKENS = 20
+RANDOM = np.random.default_rng(2)
+EMBEDDINGS = RANDOM.integers(-127, 128, (N_TOKENS, 6)).astype(np.int8)
+SCALES = RANDOM.uniform(1, 9, N_TOKENS).astype(np.float32)
+BFLOATS = RANDOM.integers(0, 2**14, (5, 6)).astype(np.uint16)
+
+OF_THE_ENCODER: dict[str, tuple[NDArray[Any], int]] = {
+    "encoder/conv1/weight": (VALUES.reshape(5, 3, 2).astype(np.float16), FLOAT16),
+    "encoder/num_heads": (np.array(8, np.int16), INT16),
+    "encoder/layer_0/ffn/linear_0/weight": (VALUES, FLOAT32),
+    "encoder/layer_1/ffn/linear_0/weight": (BFLOATS, BFLOAT16),
+    "encoder/layer_12/ffn/linear_0/weight": (EMBEDDINGS[:5], INT8),
+    "encoder/layer_12/ffn/linear_0/weight_scale": (SCALES[:5], FLOAT32),
+    "encoder/layer_norm/gamma": (VALUES[0], FLOAT32),
+}
+OF_THE_DECODER: dict[str, tuple[NDArray[Any], int]] = {
+    "decoder/position_encodings/encodings": (VALUES, FLOAT32),
+    "decoder/layer_0/ffn/linear_0/weight": (VALUES, FLOAT32),
+    "decoder/layer_norm/gamma": (VALUES[1], FLOAT32),
+}
+BY_TOKEN: dict[str, tuple[NDArray[Any], int]] = {
+    "decoder/embeddings/weight": (EMBEDDINGS, INT8),
+    "decoder/embeddings/weight_scale": (SCALES, FLOAT32),
+    "decoder/projection/bias": (SCALES, FLOAT32),
+}
+DEEPER = {f"decoder/layer_{n}/ffn/linear_0/weight": (VALUES, FLOAT32) for n in (1, 2, 9, 10, 31)}
+PROJECTION = "decoder/projection/weight"  # another name of the embeddings
+
+
+@pytest.fixture
+def whisper(path: Path) -> Checkpoint:
+    """A model with the names of Whisper's variables."""
+    variables = OF_THE_ENCODER | OF_THE_DECODER | BY_TOKEN | DEEPER
+    aliases = {PROJECTION: "decoder/embeddings/weight"}
+    return read(path, model(*(variable(name, *kept) for name, kept in variables.items()), aliases=aliases))
+
+
+@pytest.fixture
+def slim(whisper: Checkpoint, tmp_path: Path) -> Checkpoint:
+    """What is written of it."""
+    whisper.write_encoder(tmp_path / "slim.bin")
+    return Checkpoint(tmp_path / "slim.bin")
+
+
+@pytest.mark.parametrize("name", OF_THE_ENCODER | OF_THE_DECODER)
+def test_the_encoder_is_written_as_it_is_and_what_its_decoder_needs(
+    whisper: Checkpoint, slim: Checkpoint, name: str
+) -> None:
+    assert slim.shape(name) == whisper.shape(name)
+    assert slim.tensor(name).tobytes() == whisper.tensor(name).tobytes()
+
+
+def test_what_is_written_is_kept_as_it_was(slim: Checkpoint, tmp_path: Path) -> None:
+    written = (tmp_path / "slim.bin").read_bytes()
+    for name, kept in OF_THE_ENCODER.items():
+        assert variable(name, *kept) in written
+
+
+def test_of_the_decoder_the_first_layer_alone_is_written(whisper: Checkpoint, slim: Checkpoint) -> None:
+    assert all(name in whisper for name in DEEPER)
+    assert not any(name in slim for name in DEEPER)
+
+
+@pytest.mark.parametrize("name", [*BY_TOKEN, PROJECTION])
+def test_a_few_tokens_are_written(whisper: Checkpoint, slim: Checkpoint, name: str) -> None:
+    assert whisper.shape(name)[0] == N_TOKENS
+    assert slim.shape(name) == (FEW, *whisper.shape(name)[1:])
+    assert np.array_equal(slim.tensor(name), whisper.tensor(name)[:FEW])
+
+
+def test_what_is_written_can_be_written_again(slim: Checkpoint, tmp_path: Path) -> None:
+    slim.write_encoder(tmp_path / "again.bin")
+    assert (tmp_path / "again.bin").read_bytes() == (tmp_path / "slim.bin").read_bytes()
+
+
+def test_what_is_no_whisper_model_has_no_encoder_to_write(path: Path, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="it is not a Whisper model"):
+        read(path, model(variable("a", VALUES, FLOAT32))).write_encoder(tmp_path / "slim.bin")
+
+
+def test_the_built_in_model_is_written_with_its_encoder_and_little_else(base: Checkpoint, tmp_path: Path) -> None:
+    base.write_encoder(tmp_path / "slim.bin")
+    found = Checkpoint(tmp_path / "slim.bin")
+    assert shape_of(found) == Shape(n_layers=1, n_heads=8, width=512, n_vocabulary=FEW, n_positions=448)
+    for n in range(6):
+        for part in ("self_attention/linear_0", "self_attention/linear_1", "ffn/linear_0", "ffn/linear_1"):
+            name = f"encoder/layer_{n}/{part}/weight"
+            assert np.array_equal(found.tensor(name), base.tensor(name))
+    n_encoder, n_layer = 20.6e6, 4.2e6  # weights, of 2 bytes
+    assert (tmp_path / "slim.bin").stat().st_size < 2 * 1.05 * (n_encoder + n_layer)

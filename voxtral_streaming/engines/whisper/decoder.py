@@ -1,0 +1,221 @@
+"""Whisper's decoder where the text is half known: what a stream had before is checked at once, not token by token.
+
+A decoder that writes a text token by token reads all of its weights for each of them. The text of a growing utterance
+is most of what was decoded before: taken as a draft, all of its tokens go through the decoder at once, and those that
+it would have chosen itself stand (speculative decoding: Leviathan et al., 2023; greedy, so nothing is drawn). What is
+decoded does not depend on the draft, only how long it takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnxruntime  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from voxtral_streaming.engines.whisper.cache import Cache, empty_past, in_grains, joined, window_bias
+from voxtral_streaming.engines.whisper.checkpoint import Checkpoint, Tensor
+from voxtral_streaming.engines.whisper.graph import (
+    LARGEST,
+    Graph,
+    Heads,
+    caches,
+    cross_graph,
+    product_graph,
+    quantised,
+    shape_of,
+    token_graph,
+)
+from voxtral_streaming.engines.whisper.rules import Logits, Rules, log_sum
+from voxtral_streaming.engines.whisper.texts import Text
+
+FIRST_TRIED = 16  # tokens of a draft, also behind a time: what was wrong there leaves the words behind it right
+FEWEST_TRIED = 4  # tokens of a draft that was wrong: they cost little more than one
+MOST_TRIED = 32  # the logits of each are 0.2 MB
+GROWTH = 4  # times as many are tried when all were right
+MOST_MISSES = 4  # in a row, until a draft is given up
+
+
+class Decoder:
+    """Implements `TextDecoder` on the CPU, on the calling thread. May be called from several at once."""
+
+    def __init__(self, weights: Checkpoint, rules: Rules, heads: Heads | None, *, is_int8: bool) -> None:
+        """Build the graphs. `heads` are those whose attention follows the audio. Raises `WeightsError`."""
+        self._rules = rules
+        self._shape = shape_of(weights)
+        numbers = _numbers() if is_int8 else None
+        self._embeddings = _Embeddings(weights, is_int8=is_int8)
+        self._cross_session = _session(cross_graph(weights, self._shape, numbers))
+        self._session = _session(token_graph(weights, self._shape, numbers, heads or self._shape.upper_heads))
+        self._past, self._cross = (caches(kind, self._shape.n_layers) for kind in ("past", "cross"))
+
+    def decode(self, features: Sequence[Tensor], texts: Sequence[Text]) -> None:
+        """Decode windows [1, n_frames, width] greedily, to the ends of their texts; each as it would be alone."""
+        checked = [self._checked(one, text) for one, text in zip(features, texts, strict=True)]
+        unended = [n for n, text in enumerate(texts) if not text.is_ended]
+        if unended:
+            self._write(joined([checked[n] for n in unended]), [texts[n] for n in unended])
+
+    def search(self, features: Tensor, text: Text, beam_size: int) -> Text:
+        """Decode a window [1, n_frames, width] and follow so many texts that go on from this one; the best of all.
+
+        A text is ended where its end is among the best that may come next; as many as are followed are compared.
+        """
+        cache = self._remembered(features)
+        logits, attention = self._run(cache, [list(text.prompt)])
+        text.no_speech = self._rules.no_speech(logits[0, 0])
+        live, ended = [text], list[Text]()
+        while True:
+            parents, branches = list[int](), list[Text]()
+            for rank, (n, token, logprob) in enumerate(self._ranked(live, logits[:, -1], beam_size + 1)):
+                branch = live[n].branch()
+                branch.take(token, logprob, attention[n, :, -1], self._rules)
+                if not branch.is_ended:
+                    parents.append(n)
+                    branches.append(branch)
+                elif rank < beam_size:
+                    ended.append(branch)
+                if len(branches) == beam_size:
+                    break
+            if len(ended) >= beam_size or not branches:
+                return max(ended, key=lambda one: (not one.is_cut, one.score))
+            live = branches
+            cache.branch(parents)
+            logits, attention = self._run(cache, [one.tokens[-1:] for one in live])
+
+    def _ranked(self, live: Sequence[Text], logits: Logits, n_each: int) -> list[tuple[int, int, float]]:
+        """What texts may go on with, the likeliest text first: number of the text, token and its log probability."""
+        ways = [
+            (n, token, logprob)
+            for n, text in enumerate(live)
+            for token, logprob in self._rules.likeliest(logits[n], text.tokens, text.last_time, n_each)
+        ]
+        return sorted(ways, key=lambda way: live[way[0]].logprob + way[2], reverse=True)
+
+    def detect(self, features: Tensor) -> list[tuple[str, float]]:
+        """Languages and their probabilities in a window [1, n_frames, width], the likeliest first."""
+        rules = self._rules
+        logits, _ = self._run(self._remembered(features), [[rules.start]])
+        chosen = logits[0, 0, list(rules.languages.values())]
+        shares = np.exp(chosen - log_sum(chosen))
+        return sorted(zip(rules.languages, map(float, shares), strict=True), key=lambda one: one[1], reverse=True)
+
+    def _checked(self, features: Tensor, text: Text) -> Cache:
+        """Take in the prompt, and as much of the draft as is right."""
+        cache = self._remembered(features)
+        new, n_tried, n_misses = list(text.prompt), FIRST_TRIED, 0
+        while True:
+            tried = text.draft[text.at : text.at + min(n_tried, text.n_most - len(text.tokens))]
+            n_before, first = cache.n_taken + len(new), len(new) - 1
+            logits, attention = (both[0] for both in self._run(cache, [[*new, *tried]]))
+            if not text.tokens:
+                text.no_speech = self._rules.no_speech(logits[0])
+            n_right = self._take(text, tried, logits[first:], attention[:, first:])
+            cache.n_taken = n_before + n_right
+            n_misses = 0 if n_right else n_misses + 1
+            if text.is_ended or text.at >= len(text.draft) or n_misses > MOST_MISSES:
+                return cache
+            n_tried = self._n_to_try(text, n_tried, is_right=n_right == len(tried))
+            new = text.tokens[-1:]
+
+    def _n_to_try(self, text: Text, n_tried: int, *, is_right: bool) -> int:
+        """How much of the draft goes next."""
+        if is_right:
+            return min(GROWTH * n_tried, MOST_TRIED)
+        return FIRST_TRIED if self._rules.is_time(text.tokens[-1]) else FEWEST_TRIED
+
+    def _remembered(self, features: Tensor) -> Cache:
+        """Keys and values of a window [1, n_frames, width], and places for its text."""
+        n_frames, shape = features.shape[1], self._shape
+        padded = np.pad(features, ((0, 0), (0, in_grains(n_frames) - n_frames), (0, 0)))
+        cross = self._cross_session.run(None, {"features": padded})
+        past = empty_past(shape.n_layers, shape.n_heads, shape.head)
+        return Cache(cross, window_bias(n_frames), past, np.zeros(1, np.int64))
+
+    def _take(self, text: Text, tried: Sequence[int], logits: Logits, attention: Tensor) -> int:
+        """Take tokens for as long as they are those that were tried, and one more; how many were.
+
+        Takes what is given behind the last token so far, and behind each that was tried.
+        """
+        for n, one in enumerate(logits):
+            self._choose(text, one, attention[:, n])
+            if text.is_ended:
+                return n
+            if n == len(tried) or text.tokens[-1] != tried[n]:
+                text.resume(self._rules)
+                return n
+            text.at += 1
+        raise AssertionError("there is a token for each of the logits but the last")
+
+    def _choose(self, text: Text, logits: Logits, attention: Tensor) -> None:
+        """Take the likeliest token, by logits [n_vocabulary]."""
+        [(token, logprob)] = self._rules.likeliest(logits, text.tokens, text.last_time, 1)
+        text.take(token, logprob, attention, self._rules)
+
+    def _write(self, cache: Cache, texts: list[Text]) -> None:
+        """Decode token by token, in company."""
+        while True:
+            logits, attention = self._run(cache, [text.tokens[-1:] for text in texts])
+            unended = []
+            for n, text in enumerate(texts):
+                if not text.is_ended:
+                    self._choose(text, logits[n, 0], attention[n, :, 0])
+                if not text.is_ended:
+                    unended.append(n)
+            if not unended:
+                return
+            if 2 * len(unended) <= len(texts):  # what is ended goes on in vain: moving the others costs as well
+                cache.choose(unended)
+                texts = [texts[n] for n in unended]
+
+    def _run(self, cache: Cache, new: list[list[int]]) -> tuple[Logits, Tensor]:
+        """Take equally many new tokens for each row.
+
+        The logits behind each: [n_rows, n_new, n_vocabulary], and the attention: [n_rows, n_heads, n_new, n_frames].
+        """
+        tokens = np.array(new, np.int64)
+        positions = cache.positions(tokens.shape[1])
+        inputs = {
+            "embedded": self._embeddings.of(tokens, positions),
+            "positions": positions,
+            "bias": cache.bias(positions),
+            "cross_bias": cache.cross_bias,
+        }
+        inputs |= dict(zip(self._past, cache.past, strict=True)) | dict(zip(self._cross, cache.cross, strict=True))
+        logits, attention, *cache.past = self._session.run(None, inputs)
+        cache.n_taken = cache.n_taken + tokens.shape[1]
+        return logits, attention
+
+
+class _Embeddings:
+    """What tokens at their positions are for the decoder."""
+
+    def __init__(self, weights: Checkpoint, *, is_int8: bool) -> None:
+        tokens = weights.tensor("decoder/embeddings/weight")
+        self._positions = weights.tensor("decoder/position_encodings/encodings")  # [n_positions, width]
+        self._tokens: NDArray[np.int8] | Tensor = tokens
+        self._scales = np.ones(len(tokens), np.float32)
+        if is_int8:
+            self._tokens, self._scales = quantised(tokens)
+
+    def of(self, tokens: NDArray[np.int64], positions: NDArray[np.int64]) -> Tensor:
+        """[n_rows, n_new] → [n_rows, n_new, width]."""
+        chosen: Tensor = self._tokens[tokens] * self._scales[tokens][..., None] + self._positions[positions]
+        return chosen
+
+
+def _session(graph: Graph) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False  # what a long window takes goes back to the system
+    values = [onnxruntime.OrtValue.ortvalue_from_numpy(one) for one in graph.weights.values()]
+    options.add_external_initializers(list(graph.weights), values)
+    return onnxruntime.InferenceSession(graph.model, options, providers=["CPUExecutionProvider"])
+
+
+def _numbers() -> type[np.int8] | type[np.uint8]:
+    """What weights are kept in here: int8 is faster, and wrong where products are added up in 16 bits."""
+    values, weights = np.full((1, 64), 255, np.uint8), np.full((64, 16), LARGEST, np.int8)
+    [found] = _session(product_graph(weights)).run(None, {"values": values})
+    return np.int8 if (found == values.astype(np.int32) @ weights.astype(np.int32)).all() else np.uint8

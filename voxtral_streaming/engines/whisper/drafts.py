@@ -1,0 +1,48 @@
+"""What was decoded of an utterance before, for the decoder to check. Pure: no model, no clock.
+
+A draft may be wrong in any way: it changes how long the decoder takes, and never its text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from voxtral_streaming.audio.units import SAMPLE_RATE, exact_div
+from voxtral_streaming.engines.whisper.windows import HOP, LONGEST
+
+TIME_STEP = exact_div(SAMPLE_RATE, 50)  # samples from one of Whisper's times to the next
+N_TIMES = exact_div(LONGEST * HOP, TIME_STEP) + 1
+
+
+class Drafts:
+    """Tokens, by the sample of the utterance at which what they were decoded from began.
+
+    One thread tells what was heard; any may ask.
+    """
+
+    def __init__(self, first_time: int) -> None:
+        """Take the token of the time 0; those above are later times."""
+        self._first_time = first_time
+        self._pieces: dict[int, tuple[int, ...]] = {}  # replaced as a whole
+
+    def heard(self, start: int, tokens: Sequence[int]) -> None:
+        """Take what was decoded from `start` on, instead of what was before."""
+        self._pieces = {**self._pieces, start: tuple(tokens)}
+
+    def stand(self, until: int, rest: Sequence[int], start: int, end: int) -> None:
+        """All up to `until` stands; `rest` of what was decoded from `start` to `end` lies behind it."""
+        behind = {at: piece for at, piece in self._pieces.items() if at >= end}
+        self._pieces = {**behind, until: self._moved(rest, start - until)}
+
+    def behind(self, start: int) -> tuple[int, ...]:
+        """What may be decoded from `start` on."""
+        following = sorted((at, piece) for at, piece in self._pieces.items() if at >= start)
+        return tuple(token for at, piece in following for token in self._moved(piece, at - start))
+
+    def _moved(self, tokens: Sequence[int], by: int) -> tuple[int, ...]:
+        """The tokens, their times so many samples later, within what a window has."""
+        steps = round(by / TIME_STEP)
+        first = self._first_time
+        return tuple(
+            token if token < first else min(max(first, token + steps), first + N_TIMES - 1) for token in tokens
+        )

@@ -1,0 +1,273 @@
+"""The decoder of Whisper as two graphs for ONNX Runtime, made of the weights of a CTranslate2 model.
+
+One makes keys and values of what the encoder made of a window; the other takes any number of tokens at once, behind
+those that it took before, and gives the logits of what follows each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from voxtral_streaming.engines.whisper.checkpoint import Checkpoint, Tensor
+
+OPSET = 20  # of ONNX: the first with Gelu
+IR = 9  # the format of the file that goes with it
+MICROSOFT = "com.microsoft"  # operators that only ONNX Runtime has
+MIDDLE = 128  # stands for 0 in what is kept without a sign
+LARGEST = 127  # number
+TINY = 1e-12  # a row of zeros has a scale all the same
+MOST_INSIDE = 4096  # bytes of a constant that is part of the graph: larger ones are given to the session beside it
+
+Numbers: TypeAlias = type[np.int8] | type[np.uint8] | None  # what weights are kept in; None: float32
+Heads: TypeAlias = Sequence[tuple[int, int]]  # layers and heads in them
+Array: TypeAlias = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """What a session runs."""
+
+    model: bytes
+    weights: Mapping[str, Array]  # constants that it names
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the weights say of the decoder."""
+
+    n_layers: int
+    n_heads: int
+    width: int
+    n_vocabulary: int
+    n_positions: int
+
+    @property
+    def head(self) -> int:
+        """Width of a head."""
+        return self.width // self.n_heads
+
+    @property
+    def upper_heads(self) -> Heads:
+        """All heads of the upper half of the layers: what openai/whisper takes where nobody chose better ones."""
+        return [(layer, head) for layer in range(self.n_layers // 2, self.n_layers) for head in range(self.n_heads)]
+
+
+def shape_of(weights: Checkpoint) -> Shape:
+    """The shape of a model's decoder. Raises `WeightsError`."""
+    n_vocabulary, width = weights.shape("decoder/embeddings/weight")
+    n_positions, _ = weights.shape("decoder/position_encodings/encodings")
+    n_layers = 0
+    while f"decoder/layer_{n_layers}/ffn/linear_0/weight" in weights:
+        n_layers += 1
+    return Shape(n_layers, int(weights.tensor("decoder/num_heads")), width, n_vocabulary, n_positions)
+
+
+def caches(kind: str, n_layers: int) -> list[str]:
+    """The names of the keys and values of all layers: of the tokens (`past`, `present`) or the audio (`cross`)."""
+    return [f"{kind}_{what}_{n}" for n in range(n_layers) for what in ("keys", "values")]
+
+
+def quantised(weights: Tensor) -> tuple[NDArray[np.int8], Tensor]:
+    """A matrix [n_out, n_in] in 8 bits, and the scale of each row [n_out], as in CTranslate2."""
+    scales: Tensor = np.maximum(np.abs(weights).max(1), TINY) / np.float32(LARGEST)
+    return np.rint(weights / scales[:, None]).astype(np.int8), scales
+
+
+class _Builder:
+    """A graph that grows; methods return the names of what they compute."""
+
+    def __init__(self, weights: Checkpoint, shape: Shape, numbers: Numbers) -> None:
+        self._weights = weights
+        self.shape = shape
+        self._numbers = numbers
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: dict[str, onnx.TensorProto] = {}
+        self._beside: dict[str, Array] = {}
+        self._heads = self.constant("heads", np.array([0, 0, shape.n_heads, shape.head], np.int64))
+
+    def constant(self, name: str, values: Array) -> str:
+        values = np.ascontiguousarray(values)
+        if values.nbytes <= MOST_INSIDE:
+            self._constants[name] = numpy_helper.from_array(values, name)
+            return name
+        tensor = TensorProto(name=name, dims=values.shape, data_type=helper.np_dtype_to_tensor_dtype(values.dtype))
+        tensor.data_location = TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value="beside")
+        self._constants[name], self._beside[name] = tensor, values
+        return name
+
+    def weight(self, name: str) -> str:
+        return self.constant(name, self._weights.tensor(f"decoder/{name}"))
+
+    def apply(self, op: str, *inputs: str, name: str = "", domain: str = "", **attributes: Any) -> str:
+        name = name or f"{op}_{len(self._nodes)}"
+        self._nodes.append(helper.make_node(op, list(inputs), [name], domain=domain, **attributes))
+        return name
+
+    def split(self, x: str, n: int) -> list[str]:
+        """Equal parts of the last axis."""
+        names = [f"{x}_part_{part}" for part in range(n)]
+        self._nodes.append(helper.make_node("Split", [x], names, axis=-1, num_outputs=n))
+        return names
+
+    def linear(self, x: str, name: str) -> str:
+        """[..., width in] → [..., width out]."""
+        return self.apply("Add", self.product(x, name), self.weight(f"{name}/bias"))
+
+    def product(self, x: str, name: str) -> str:
+        """The same without a bias."""
+        weights = self._weights.tensor(f"decoder/{name}/weight")  # [n_out, n_in]
+        if self._numbers is None:
+            return self.apply("MatMul", x, self.constant(f"{name}/weight", weights.T))
+        numbers, scales = quantised(weights)
+        zero = MIDDLE if self._numbers == np.uint8 else 0
+        rows, row_scales = self._rows_quantised(x)
+        found = self.apply(
+            "MatMulIntegerToFloat",
+            rows,
+            self.constant(f"{name}/numbers", (numbers.T.astype(np.int16) + zero).astype(self._numbers)),
+            self.constant("one", np.array(1, np.float32)),
+            self.constant(f"{name}/scales", scales),
+            self.constant("middle", np.array(MIDDLE, np.uint8)),
+            self.constant("zero", np.array(zero, self._numbers)),
+            domain=MICROSOFT,
+        )
+        return self.apply("Mul", found, row_scales)
+
+    def _rows_quantised(self, x: str) -> tuple[str, str]:
+        """[..., n] in uint8, each row with a scale of its own [..., 1]: so it comes out alike in any company."""
+        last = self.constant("last", np.array([-1], np.int64))
+        most = self.apply("ReduceMax", self.apply("Abs", x), last)
+        floored = self.apply("Max", most, self.constant("tiny", np.array([TINY], np.float32)))
+        scales = self.apply("Mul", floored, self.constant("share", np.array([1 / LARGEST], np.float32)))
+        one, middle = self.constant("one", np.array(1, np.float32)), self.constant("middle", np.array(MIDDLE, np.uint8))
+        return self.apply("QuantizeLinear", self.apply("Div", x, scales), one, middle), scales
+
+    def norm(self, x: str, name: str) -> str:
+        gamma, beta = self.weight(f"{name}/gamma"), self.weight(f"{name}/beta")
+        return self.apply("LayerNormalization", x, gamma, beta, epsilon=1e-5, axis=-1)
+
+    def in_heads(self, x: str) -> str:
+        """[n_rows, n, width] → [n_rows, n_heads, n, head]."""
+        return self.apply("Transpose", self.apply("Reshape", x, self._heads), perm=[0, 2, 1, 3])
+
+    def turned(self, x: str, name: str = "") -> str:
+        """[n_rows, n_heads, n, head] → [n_rows, n_heads, head, n]."""
+        return self.apply("Transpose", x, name=name, perm=[0, 1, 3, 2])
+
+    def put(self, into: str, new: str, axis: int, name: str) -> None:
+        """What is new goes to the places of its positions along an axis, 2 or 3."""
+        others = self.constant(f"but_{axis}", np.array([1, 5 - axis], np.int64))
+        places = self.apply("Expand", self.apply("Unsqueeze", "positions", others), self.apply("Shape", new))
+        self.apply("ScatterElements", into, places, new, axis=axis, name=name)
+
+    def attention(self, queries: str, bias: str, keys: str, values: str) -> tuple[str, str]:
+        """What queries [n_rows, n, width] find by turned keys and values; by what weights [n_rows, n_heads, n, n_keys].
+
+        One at a time: several at once are multiplied in another order, and come out a little different.
+        """
+        third, fourth = (self.constant(f"axis_{n}", np.array([n], np.int64)) for n in (2, 3))
+        scaled = self.apply("Mul", queries, self.constant("scale", np.array([self.shape.head**-0.5], np.float32)))
+        single = self.apply("Unsqueeze", self.in_heads(scaled), fourth)
+        scores = self.apply("Squeeze", self.apply("MatMul", single, self.apply("Unsqueeze", keys, third)), fourth)
+        weights = self.apply("Softmax", self.apply("Add", scores, bias), axis=-1)
+        single = self.apply("Unsqueeze", weights, fourth)
+        found = self.apply("Squeeze", self.apply("MatMul", single, self.apply("Unsqueeze", values, third)), fourth)
+        flat = self.constant("flat", np.array([0, 0, self.shape.width], np.int64))
+        return self.apply("Reshape", self.apply("Transpose", found, perm=[0, 2, 1, 3]), flat), weights
+
+    def graph(self, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[str]) -> Graph:
+        """The whole of it."""
+        results = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
+        constants = list(self._constants.values())
+        return Graph(_model(helper.make_graph(self._nodes, "decoder", inputs, results, constants)), self._beside)
+
+
+def cross_graph(weights: Checkpoint, shape: Shape, numbers: Numbers) -> Graph:
+    """`features` [1, n_frames, width] → the keys and values of each layer, in the shapes that `token_graph` takes."""
+    builder = _Builder(weights, shape, numbers)
+    names = caches("cross", shape.n_layers)
+    for n in range(shape.n_layers):
+        keys, values = builder.split(builder.linear("features", f"layer_{n}/attention/linear_1"), 2)
+        builder.turned(builder.in_heads(keys), name=names[2 * n])
+        builder.apply("Identity", builder.in_heads(values), name=names[2 * n + 1])
+    features = helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, "n_frames", shape.width])
+    return builder.graph([features], names)
+
+
+def token_graph(weights: Checkpoint, shape: Shape, numbers: Numbers, heads: Heads) -> Graph:
+    """Embedded tokens behind earlier ones → `logits` [n_rows, n_new, n_vocabulary], `present` keys and values.
+
+    And `attention` to the audio by some heads [n_rows, how many, n_new, n_frames].
+
+    Keys are [n_rows, n_heads, head, n], values [n_rows, n_heads, n, head]: `cross` of the audio (of one window for all
+    rows, or one for each), `past` with a place for each position, those to come included. `embedded` is [n_rows, n_new,
+    width], `positions` [n_rows, n_new]. What is added to scores of attention: `bias` [n_rows, 1, n_new, n_places] and
+    `cross_bias` [n_windows, 1, 1, n_frames].
+    """
+    builder = _Builder(weights, shape, numbers)
+    x = "embedded"
+    watched: list[str] = []
+    for n in range(shape.n_layers):
+        x, looked_at = _layer(builder, x, n)
+        if chosen := [head for layer, head in heads if layer == n]:
+            watched.append(builder.apply("Gather", looked_at, builder.constant(f"heads_{n}", np.array(chosen)), axis=1))
+    builder.apply("Concat", *watched, name="attention", axis=1)
+    builder.apply("Identity", builder.product(builder.norm(x, "layer_norm"), "embeddings"), name="logits")
+    return builder.graph(_token_inputs(shape), ["logits", "attention", *caches("present", shape.n_layers)])
+
+
+def _layer(builder: _Builder, x: str, n: int) -> tuple[str, str]:
+    """A layer: attention to the tokens so far and to the audio, and what follows; and the weights by which it heard."""
+    name, both = f"layer_{n}", slice(2 * n, 2 * n + 2)  # keys and values
+    past, present, cross = (caches(kind, n + 1)[both] for kind in ("past", "present", "cross"))
+    normed = builder.norm(x, f"{name}/self_attention/layer_norm")
+    queries, keys, values = builder.split(builder.linear(normed, f"{name}/self_attention/linear_0"), 3)
+    builder.put(past[0], builder.turned(builder.in_heads(keys)), axis=3, name=present[0])
+    builder.put(past[1], builder.in_heads(values), axis=2, name=present[1])
+    found, _ = builder.attention(queries, "bias", *present)
+    x = builder.apply("Add", x, builder.linear(found, f"{name}/self_attention/linear_1"))
+    queries = builder.linear(builder.norm(x, f"{name}/attention/layer_norm"), f"{name}/attention/linear_0")
+    found, weights = builder.attention(queries, "cross_bias", *cross)
+    x = builder.apply("Add", x, builder.linear(found, f"{name}/attention/linear_2"))
+    inner = builder.apply("Gelu", builder.linear(builder.norm(x, f"{name}/ffn/layer_norm"), f"{name}/ffn/linear_0"))
+    return builder.apply("Add", x, builder.linear(inner, f"{name}/ffn/linear_1")), weights
+
+
+def _token_inputs(shape: Shape) -> list[onnx.ValueInfoProto]:
+    def info(name: str, *sizes: int | str, kind: int = TensorProto.FLOAT) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, kind, list(sizes))
+
+    inputs = [
+        info("embedded", "n_rows", "n_new", shape.width),
+        info("positions", "n_rows", "n_new", kind=TensorProto.INT64),
+        info("bias", "n_rows", 1, "n_new", "n_places"),
+        info("cross_bias", "n_windows", 1, 1, "n_frames"),
+    ]
+    for kind, rows, size in (("past", "n_rows", "n_places"), ("cross", "n_windows", "n_frames")):
+        names = caches(kind, shape.n_layers)
+        inputs += [info(keys, rows, shape.n_heads, shape.head, size) for keys in names[::2]]
+        inputs += [info(values, rows, shape.n_heads, size, shape.head) for values in names[1::2]]
+    return inputs
+
+
+def product_graph(weights: NDArray[np.int8]) -> Graph:
+    """`values` [n, n_in] in uint8 → their product with weights [n_in, n_out], in int32."""
+    product = helper.make_node("MatMulInteger", ["values", "weights"], ["product"])
+    values = helper.make_tensor_value_info("values", TensorProto.UINT8, ["n", weights.shape[0]])
+    found = helper.make_tensor_value_info("product", TensorProto.INT32, None)
+    constants = [numpy_helper.from_array(weights, "weights")]
+    return Graph(_model(helper.make_graph([product], "product", [values], [found], constants)), {})
+
+
+def _model(graph: onnx.GraphProto) -> bytes:
+    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
+    data: bytes = helper.make_model(graph, opset_imports=opsets, ir_version=IR).SerializeToString()
+    return data
