@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,9 +20,13 @@ SENTENCE = ["he", "might", "even", "have", "been", "made", "amiable", "himself"]
 
 
 @pytest.fixture(scope="module")
-def decoder(model: Whisper) -> NativeDecoder:
+def whole() -> WhisperModel:
     with model_folder("whisper-base") as folder:
-        whole = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=1)
+        return WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=1)
+
+
+@pytest.fixture(scope="module")
+def decoder(model: Whisper, whole: WhisperModel) -> NativeDecoder:
     return NativeDecoder(whole.model, lambda window: model.encode(np.zeros(0, np.float32), window).features)
 
 
@@ -57,3 +62,16 @@ def test_a_beam_and_the_language(model: Whisper, decoder: NativeDecoder, clips: 
     ranked = decoder.detect(features)
     assert ranked[0][0] == "en"
     assert sum(probability for _, probability in ranked) == pytest.approx(1, abs=1e-3)
+
+
+def test_words_without_attention_are_dated_by_ctranslate2(
+    model: Whisper, whole: WhisperModel, clips: list[Samples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded = model.encode(clips[2], window_for(len(clips[2])))
+    [decoded] = model.decode([encoded], ["en"])
+    own = model.align(encoded, decoded)
+    monkeypatch.setattr(model, "_model", whole)
+    found = model.align(encoded, replace(decoded, attention=None))
+    assert [word.text for word in found] == [word.text for word in own]
+    assert [word.start for word in found] == pytest.approx([word.start for word in own], abs=0.2)
+    assert [word.end for word in found] == pytest.approx([word.end for word in own], abs=0.2)
