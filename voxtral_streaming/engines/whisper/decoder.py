@@ -22,8 +22,8 @@ from voxtral_streaming.engines.whisper.graph import (
     Heads,
     caches,
     cross_graph,
+    matrix_of,
     product_graph,
-    quantised,
     shape_of,
     token_graph,
 )
@@ -45,9 +45,11 @@ class Decoder:
         self._rules = rules
         self._shape = shape_of(weights)
         numbers = _numbers() if is_int8 else None
-        self._embeddings = _Embeddings(weights, is_int8=is_int8)
+        self._embeddings = matrix_of(weights, "embeddings", is_int8=is_int8)
+        self._positions = weights.tensor("decoder/position_encodings/encodings")  # [n_positions, width]
         self._cross_session = _session(cross_graph(weights, self._shape, numbers))
-        self._session = _session(token_graph(weights, self._shape, numbers, heads or self._shape.upper_heads))
+        heads = heads or self._shape.upper_heads
+        self._session = _session(token_graph(weights, self._shape, numbers, heads, self._embeddings))
         self._past, self._cross = (caches(kind, self._shape.n_layers) for kind in ("past", "cross"))
 
     def decode(self, features: Sequence[Tensor], texts: Sequence[Text]) -> None:
@@ -177,7 +179,7 @@ class Decoder:
         tokens = np.array(new, np.int64)
         positions = cache.positions(tokens.shape[1])
         inputs = {
-            "embedded": self._embeddings.of(tokens, positions),
+            "embedded": self._embedded(tokens, positions),
             "positions": positions,
             "bias": cache.bias(positions),
             "cross_bias": cache.cross_bias,
@@ -187,22 +189,11 @@ class Decoder:
         cache.n_taken = cache.n_taken + tokens.shape[1]
         return logits, attention
 
-
-class _Embeddings:
-    """What tokens at their positions are for the decoder."""
-
-    def __init__(self, weights: Checkpoint, *, is_int8: bool) -> None:
-        tokens = weights.tensor("decoder/embeddings/weight")
-        self._positions = weights.tensor("decoder/position_encodings/encodings")  # [n_positions, width]
-        self._tokens: NDArray[np.int8] | Tensor = tokens
-        self._scales = np.ones(len(tokens), np.float32)
-        if is_int8:
-            self._tokens, self._scales = quantised(tokens)
-
-    def of(self, tokens: NDArray[np.int64], positions: NDArray[np.int64]) -> Tensor:
-        """[n_rows, n_new] → [n_rows, n_new, width]."""
-        chosen: Tensor = self._tokens[tokens] * self._scales[tokens][..., None] + self._positions[positions]
-        return chosen
+    def _embedded(self, tokens: NDArray[np.int64], positions: NDArray[np.int64]) -> Tensor:
+        """Tokens at their positions [n_rows, n_new] → [n_rows, n_new, width]."""
+        values, scales = self._embeddings.values[tokens], self._embeddings.scales[tokens]
+        embedded: Tensor = values * scales[..., None] + self._positions[positions]
+        return embedded
 
 
 def _session(graph: Graph) -> onnxruntime.InferenceSession:

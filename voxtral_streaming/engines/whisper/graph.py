@@ -74,10 +74,21 @@ def caches(kind: str, n_layers: int) -> list[str]:
     return [f"{kind}_{what}_{n}" for n in range(n_layers) for what in ("keys", "values")]
 
 
-def quantised(weights: Tensor) -> tuple[NDArray[np.int8], Tensor]:
-    """A matrix [n_out, n_in] in 8 bits, and the scale of each row [n_out], as in CTranslate2."""
-    scales: Tensor = np.maximum(np.abs(weights).max(1), TINY) / np.float32(LARGEST)
-    return np.rint(weights / scales[:, None]).astype(np.int8), scales
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Weights, in float32 or in 8 bits as in CTranslate2."""
+
+    values: NDArray[np.int8] | Tensor  # [n_out, n_in]
+    scales: Tensor  # [n_out], by which rows are multiplied
+
+
+def matrix_of(weights: Checkpoint, name: str, *, is_int8: bool) -> Matrix:
+    """The matrix of a part of the decoder. Raises `WeightsError`."""
+    values = weights.tensor(f"decoder/{name}/weight")
+    if not is_int8:
+        return Matrix(values, np.ones(len(values), np.float32))
+    scales: Tensor = np.maximum(np.abs(values).max(1), TINY) / np.float32(LARGEST)
+    return Matrix(np.rint(values / scales[:, None]).astype(np.int8), scales)
 
 
 class _Builder:
@@ -119,22 +130,24 @@ class _Builder:
 
     def linear(self, x: str, name: str) -> str:
         """[..., width in] → [..., width out]."""
-        return self.apply("Add", self.product(x, name), self.weight(f"{name}/bias"))
+        matrix = matrix_of(self._weights, name, is_int8=self._numbers is not None)
+        return self.apply("Add", self.product(x, name, matrix), self.weight(f"{name}/bias"))
 
-    def product(self, x: str, name: str) -> str:
+    def product(self, x: str, name: str, matrix: Matrix) -> str:
         """The same without a bias."""
-        weights = self._weights.tensor(f"decoder/{name}/weight")  # [n_out, n_in]
         if self._numbers is None:
-            return self.apply("MatMul", x, self.constant(f"{name}/weight", weights.T))
-        numbers, scales = quantised(weights)
+            return self.apply("MatMul", x, self.constant(f"{name}/weight", matrix.values.T))
         zero = MIDDLE if self._numbers == np.uint8 else 0
+        numbers = matrix.values.view(self._numbers) ^ self._numbers(
+            zero
+        )  # to count from the middle flips the sign's bit
         rows, row_scales = self._rows_quantised(x)
         found = self.apply(
             "MatMulIntegerToFloat",
             rows,
-            self.constant(f"{name}/numbers", (numbers.T.astype(np.int16) + zero).astype(self._numbers)),
+            self.constant(f"{name}/numbers", numbers.T),
             self.constant("one", np.array(1, np.float32)),
-            self.constant(f"{name}/scales", scales),
+            self.constant(f"{name}/scales", matrix.scales),
             self.constant("middle", np.array(MIDDLE, np.uint8)),
             self.constant("zero", np.array(zero, self._numbers)),
             domain=MICROSOFT,
@@ -202,15 +215,15 @@ def cross_graph(weights: Checkpoint, shape: Shape, numbers: Numbers) -> Graph:
     return builder.graph([features], names)
 
 
-def token_graph(weights: Checkpoint, shape: Shape, numbers: Numbers, heads: Heads) -> Graph:
+def token_graph(weights: Checkpoint, shape: Shape, numbers: Numbers, heads: Heads, embeddings: Matrix) -> Graph:
     """Embedded tokens behind earlier ones → `logits` [n_rows, n_new, n_vocabulary], `present` keys and values.
 
     And `attention` to the audio by some heads [n_rows, how many, n_new, n_frames].
 
-    Keys are [n_rows, n_heads, head, n], values [n_rows, n_heads, n, head]: `cross` of the audio (of one window for all
-    rows, or one for each), `past` with a place for each position, those to come included. `embedded` is [n_rows, n_new,
-    width], `positions` [n_rows, n_new]. What is added to scores of attention: `bias` [n_rows, 1, n_new, n_places] and
-    `cross_bias` [n_windows, 1, 1, n_frames].
+    Keys are [n_rows, n_heads, head, n], values [n_rows, n_heads, n, head]: `cross` of the audio (of one window for
+    all rows, or one for each), `past` with a place for each position, those to come included. `embedded` is
+    [n_rows, n_new, width], `positions` [n_rows, n_new]; `embeddings` give the logits too. What is added to scores
+    of attention: `bias` [n_rows, 1, n_new, n_places] and `cross_bias` [n_windows, 1, 1, n_frames].
     """
     builder = _Builder(weights, shape, numbers)
     x = "embedded"
@@ -220,7 +233,7 @@ def token_graph(weights: Checkpoint, shape: Shape, numbers: Numbers, heads: Head
         if chosen := [head for layer, head in heads if layer == n]:
             watched.append(builder.apply("Gather", looked_at, builder.constant(f"heads_{n}", np.array(chosen)), axis=1))
     builder.apply("Concat", *watched, name="attention", axis=1)
-    builder.apply("Identity", builder.product(builder.norm(x, "layer_norm"), "embeddings"), name="logits")
+    builder.apply("Identity", builder.product(builder.norm(x, "layer_norm"), "embeddings", embeddings), name="logits")
     return builder.graph(_token_inputs(shape), ["logits", "attention", *caches("present", shape.n_layers)])
 
 

@@ -21,7 +21,7 @@ from voxtral_streaming.config import ModelConfig
 from voxtral_streaming.engines.whisper.alignment import Attention
 from voxtral_streaming.engines.whisper.checkpoint import Checkpoint, Tensor
 from voxtral_streaming.engines.whisper.decoder import Decoder
-from voxtral_streaming.engines.whisper.device import explain_device
+from voxtral_streaming.engines.whisper.device import takes_gpu
 from voxtral_streaming.engines.whisper.drafts import N_TIMES, TIME_STEP
 from voxtral_streaming.engines.whisper.native import NativeDecoder
 from voxtral_streaming.engines.whisper.rules import Rules
@@ -89,7 +89,7 @@ class Whisper:
 
     def __init__(self, folder: Path, config: ModelConfig) -> None:
         """Load from a folder, which is not needed afterwards. Raises `EngineUnavailable`, `WeightsError`."""
-        is_cpu = not explain_device(config.device).startswith("cuda")
+        is_cpu = not takes_gpu(config.device)
         with encoder_folder(folder) if is_cpu else nullcontext(folder) as loaded:
             self._model = _load(loaded, config)
         self.is_multilingual: bool = self._model.model.is_multilingual

@@ -86,3 +86,8 @@ def continued(before: Sequence[str], words: Sequence[str]) -> tuple[str, ...]:
     if before and words and before[-1].endswith(".") and words[0].lstrip()[:1].islower():
         before = (*before[:-1], before[-1].rstrip("."))
     return (*before, *words)
+
+
+def moved(word: Word, by: float) -> Word:
+    """The word so many seconds later."""
+    return replace(word, start=word.start + by, end=word.end + by)

@@ -52,7 +52,8 @@ def finalised(model: Whisper, result: Result) -> Result:
     if not _is_doubtful(decoded):
         return result
     if not decoded.words:
-        return _heard_again(model, result, LONGEST)  # a beam hears words in silence
+        result = _heard_again(model, result, LONGEST)  # a beam hears words in silence
+        return replace(result, decoded=_without_loop(result.decoded))
     if not _is_loop(decoded):
         decoded = model.search(result.encoded, decoded.language, BEAM)
     if _is_loop(decoded) and result.encoded.window < LONGEST:
@@ -68,7 +69,7 @@ def _heard_again(model: Whisper, result: Result, window: int) -> Result:
     """The same samples in a longer window."""
     encoded = model.encode(result.request.samples, window)
     [decoded] = model.decode([encoded], [result.decoded.language], [result.decoded.draft])
-    return replace(result, encoded=encoded, decoded=_without_loop(decoded))
+    return replace(result, encoded=encoded, decoded=decoded)
 
 
 def _is_loop(decoded: Decoded) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -14,7 +13,7 @@ from voxtral_streaming.audio.units import Samples, samples_from_seconds, seconds
 from voxtral_streaming.engines.agreement import LocalAgreement
 from voxtral_streaming.engines.base import StreamOptions
 from voxtral_streaming.engines.whisper.jobs import Completion, Recognition, always
-from voxtral_streaming.engines.whisper.parts import LONGEST_PART, Parted, continued, lull, n_standing
+from voxtral_streaming.engines.whisper.parts import LONGEST_PART, Parted, continued, lull, moved, n_standing
 from voxtral_streaming.engines.whisper.passages import Passage, Passages
 from voxtral_streaming.engines.whisper.recognition import Request, Result
 from voxtral_streaming.engines.whisper.scheduler import Kind
@@ -295,8 +294,3 @@ def _retrieved(task: asyncio.Task[Any]) -> None:
     """Whoever waits for what the task asks for hears of its error; nobody has to wait for the task."""
     if not task.cancelled():
         task.exception()
-
-
-def moved(word: Word, by: float) -> Word:
-    """The word so many seconds later."""
-    return replace(word, start=word.start + by, end=word.end + by)
