@@ -19,7 +19,7 @@ serve: $(INSTALLED)
 	@exec $(BIN)/voxtral serve --config $(CONFIG) --host $(HOST) --port $(PORT)
 
 test: $(INSTALLED_DEV)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: $(INSTALLED_DEV)
 	$(BIN)/ruff format --check .
