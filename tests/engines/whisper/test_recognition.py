@@ -132,13 +132,21 @@ def test_a_loop_is_heard_in_a_longer_window_and_searched_there(
     assert words_of(final) == words_of(greedy)
 
 
-def test_where_no_speech_is_heard_the_longest_window_decides(model: Whisper) -> None:
-    [draft] = recognise_batch(model, [request(np.zeros(SAMPLE_RATE, np.float32))])
-    assert draft.decoded.words == ()
-    assert draft.decoded.is_suspect
-    heard = finalised(model, draft)
+def test_where_no_words_are_heard_a_longer_window_decides(model: Whisper, clips: list[Samples]) -> None:
+    [silent] = recognise_batch(model, [request(np.zeros(SAMPLE_RATE, np.float32))])
+    assert silent.decoded.words == ()
+    assert silent.decoded.is_suspect
+    heard = finalised(model, silent)
     assert heard.decoded.words == ()
-    assert heard.encoded.window == LONGEST
+    assert heard.encoded.window == MEMORIES[0]
+    [greedy] = recognise_batch(model, [request(clips[2])])
+    missed = replace(greedy, decoded=replace(greedy.decoded, words=(), tokens=(), n_tokens=(), is_suspect=True))
+    assert words_of(finalised(model, missed)) == words_of(greedy)
+
+
+def test_there_is_no_window_behind_the_longest(model: Whisper) -> None:
+    [silent] = recognise_batch(model, [replace(request(np.zeros(SAMPLE_RATE, np.float32)), window=LONGEST)])
+    assert finalised(model, silent).encoded is silent.encoded
 
 
 def test_a_phrase_three_times_in_a_row_is_kept_once() -> None:

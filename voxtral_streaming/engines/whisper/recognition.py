@@ -47,26 +47,24 @@ def recognise_batch(model: Whisper, requests: Sequence[Request]) -> list[Result]
 
 
 def finalised(model: Whisper, result: Result) -> Result:
-    """The result if it is sure, or what a beam finds; a loop is heard in a longer window, no speech in the longest."""
+    """The result if it is sure, or what a beam finds; a loop, or no words, are heard again in a longer window."""
     decoded = result.decoded
     if not _is_doubtful(decoded):
         return result
-    if not decoded.words:
-        result = _heard_again(model, result, LONGEST)  # a beam hears words in silence
-        return replace(result, decoded=_without_loop(result.decoded))
-    if not _is_loop(decoded):
+    has_words = bool(decoded.words)  # else a beam would hear some in silence
+    if has_words and not _is_loop(decoded):
         decoded = model.search(result.encoded, decoded.language, BEAM)
-    if _is_loop(decoded) and result.encoded.window < LONGEST:
-        longer = next(memory for memory in MEMORIES if memory > result.encoded.window)
-        result = _heard_again(model, result, longer)
+    if (not has_words or _is_loop(decoded)) and result.encoded.window < LONGEST:
+        result = _heard_again(model, result)
         decoded = result.decoded
-        if _is_doubtful(decoded):
+        if has_words and _is_doubtful(decoded):
             decoded = model.search(result.encoded, decoded.language, BEAM)
     return replace(result, decoded=_without_loop(decoded))
 
 
-def _heard_again(model: Whisper, result: Result, window: int) -> Result:
+def _heard_again(model: Whisper, result: Result) -> Result:
     """The same samples in a longer window."""
+    window = next(memory for memory in MEMORIES if memory > result.encoded.window)
     encoded = model.encode(result.request.samples, window)
     [decoded] = model.decode([encoded], [result.decoded.language], [result.decoded.draft])
     return replace(result, encoded=encoded, decoded=decoded)
