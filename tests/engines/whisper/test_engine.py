@@ -6,6 +6,7 @@ import asyncio
 import gc
 import threading
 import weakref
+from collections.abc import Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -20,6 +21,8 @@ from voxtral_streaming.engines.whisper.engine import WhisperEngine
 from voxtral_streaming.engines.whisper.jobs import Completion, Recognition
 from voxtral_streaming.engines.whisper.model import Whisper
 from voxtral_streaming.engines.whisper.parts import LONGEST_PART, ends_sentence
+from voxtral_streaming.engines.whisper.recognition import Request, Result, recognise_batch
+from voxtral_streaming.engines.whisper.scheduler import Kind
 from voxtral_streaming.errors import EngineFailed, UnsupportedOption
 from voxtral_streaming.transcript import Hypothesis
 
@@ -319,3 +322,33 @@ async def test_under_load_a_short_lull_brings_nothing_new(
     final = await stream.finish()
     stream.close()
     assert flushed.text == final.text != ""
+
+
+async def test_only_texts_of_different_streams_keep_company(
+    engine: WhisperEngine, clips: list[Samples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a reader waits for is not decoded together with the whole of the same utterance, which comes later."""
+    batches: list[int] = []
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def held(model: Whisper, requests: Sequence[Request]) -> list[Result]:
+        batches.append(len(requests))
+        begun.release()
+        go_on.wait(10)
+        return recognise_batch(model, requests)
+
+    monkeypatch.setattr(whisper_engine, "recognise_batch", held)
+    streams = [engine.open(ENGLISH, 0) for _ in range(2)]
+    for stream in streams:
+        stream.feed(clips[2])
+    jobs = [Recognition(Kind.FLUSH, stream, stream.rest) for stream in [streams[0]] * 4 + [streams[1]]]
+    for n, job in enumerate(jobs):
+        engine.submit(job)
+        if n < 2:  # both threads have their hands full before the others come
+            await asyncio.to_thread(begun.acquire, timeout=10)
+    go_on.set()
+    results = await asyncio.gather(*(asyncio.wrap_future(job.future) for job in jobs))
+    for stream in streams:
+        stream.close()
+    assert sorted(batches) == [1, 1, 1, 2]
+    assert len({result.decoded.words for result in results}) == 1

@@ -212,7 +212,10 @@ def _most(first: Recognition | Completion) -> int:
 
 
 def _fits(first: Recognition | Completion, other: Recognition | Completion) -> bool:
-    """Whether two jobs may share a batch: where the first fits, what has no longer memory does."""
+    """Whether two jobs may share a batch: where the first fits, what has no longer memory does.
+
+    Two of one stream do not: the text that is wanted at once would come as late as the whole that is not.
+    """
     if isinstance(first, Completion) or isinstance(other, Completion):
         return False
-    return other.memory <= first.memory
+    return other.memory <= first.memory and other.stream is not first.stream
