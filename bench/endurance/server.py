@@ -14,7 +14,7 @@ from voxtral_streaming.config import Config
 from voxtral_streaming.engines.process.engine import ProcessEngine, Recipe
 from voxtral_streaming.engines.process.watchdog import Policy
 from voxtral_streaming.engines.replay import ReplayEngine
-from voxtral_streaming.memory import share_one_heap
+from voxtral_streaming.memory import hold_little
 from voxtral_streaming.server.run import serve
 from voxtral_streaming.transcriber import Transcriber
 
@@ -29,7 +29,7 @@ def announce() -> None:
 
 def main() -> None:
     """Serve until told to stop."""
-    share_one_heap()
+    hold_little()
     logging.basicConfig(level=logging.INFO)
     config = Config.model_validate(json.loads(sys.argv[1]))
     recipe = Recipe(AccountingEngine.__module__, AccountingEngine.__name__)

@@ -8,14 +8,14 @@ from voxtral_streaming.config import Config, ServerConfig
 from voxtral_streaming.engines import explain
 from voxtral_streaming.engines.isolated import open_isolated
 from voxtral_streaming.logs import set_up_logging
-from voxtral_streaming.memory import share_one_heap
+from voxtral_streaming.memory import hold_little
 from voxtral_streaming.server.run import serve
 from voxtral_streaming.transcriber import Transcriber
 
 
 def run(config: Config) -> None:
     """Serve until told to stop; say where once the engine is ready."""
-    share_one_heap()
+    hold_little()
     set_up_logging(config.logging)
 
     isolated = open_isolated(config) if config.model.isolation == "process" else None

@@ -277,6 +277,16 @@ async def test_an_engine_without_work_gives_its_memory_back(model: Whisper, monk
     await engine.close()
 
 
+async def test_an_engine_that_always_works_gives_memory_back_between(
+    engine: WhisperEngine, clips: list[Samples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = threading.Event()
+    monkeypatch.setattr(whisper_engine, "BUSY_S", 0.0)
+    monkeypatch.setattr(whisper_engine, "give_back", given.set)
+    assert (await finished(engine, clips[2], 16_000)).text
+    assert await asyncio.to_thread(given.wait, 10)
+
+
 async def test_a_closed_stream_leaves_no_garbage(engine: WhisperEngine, clips: list[Samples]) -> None:
     """It holds megabytes, and the garbage collector of a process with many objects comes late."""
     gc.disable()

@@ -17,7 +17,10 @@ from faster_whisper import WhisperModel
 
 from voxtral_streaming.config import ModelConfig
 from voxtral_streaming.engines.whisper import weights
+from voxtral_streaming.engines.whisper.checkpoint import Checkpoint
+from voxtral_streaming.engines.whisper.decoder import Decoder
 from voxtral_streaming.engines.whisper.engine import load_whisper
+from voxtral_streaming.engines.whisper.rules import Rules
 from voxtral_streaming.engines.whisper.weights import (
     BuiltinModel,
     PackagedFile,
@@ -159,6 +162,17 @@ def test_no_room_for_the_encoder_is_told_and_takes_none(
     expected = rf"an encoder is written to {re.escape(str(tmp_path))}.*: File too large; TMPDIR names another place"
     with pytest.raises(WeightsError, match=expected), no_larger_files_than(10**7), encoder_folder(tiny):
         pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_room_for_the_embeddings_is_told_and_takes_none(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    rules = Rules(end=1, silence=2, first_time=3, never=(), start=0, languages={})
+    expected = rf"embeddings are written to {re.escape(str(tmp_path))}: File too large; TMPDIR names another place"
+    with pytest.raises(WeightsError, match=expected), no_larger_files_than(10**7):
+        Decoder(Checkpoint(tiny / "model.bin"), rules, None, is_int8=True)
     assert not list(tmp_path.iterdir())
 
 

@@ -32,7 +32,7 @@ from voxtral_streaming.engines.process.wire import (
     receive,
 )
 from voxtral_streaming.errors import EngineFailed, VoxtralError
-from voxtral_streaming.memory import share_one_heap
+from voxtral_streaming.memory import hold_little
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 OOM_SCORE_FILE = Path("/proc/self/oom_score_adj")
@@ -47,7 +47,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # whoever stops a whole service stops the parent, which needs us
         signal.signal(number, signal.SIG_IGN)
     die_with(int(sys.argv[1]))
-    share_one_heap()
+    hold_little()
     asyncio.run(serve(take_connection()))
 
 

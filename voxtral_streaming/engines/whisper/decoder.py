@@ -9,6 +9,8 @@ decoded does not depend on the draft, only how long it takes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from tempfile import gettempdir
 
 import numpy as np
 import onnxruntime  # type: ignore[import-untyped]
@@ -29,6 +31,9 @@ from voxtral_streaming.engines.whisper.graph import (
 )
 from voxtral_streaming.engines.whisper.rules import Logits, Rules, log_sum
 from voxtral_streaming.engines.whisper.texts import Text
+from voxtral_streaming.engines.whisper.weights import ELSEWHERE
+from voxtral_streaming.errors import WeightsError
+from voxtral_streaming.memory import in_a_file
 
 FIRST_TRIED = 16  # tokens of a draft, also behind a time: what was wrong there leaves the words behind it right
 FEWEST_TRIED = 4  # tokens of a draft that was wrong: they cost little more than one
@@ -45,19 +50,24 @@ class Decoder:
         self._rules = rules
         self._shape = shape_of(weights)
         numbers = _numbers() if is_int8 else None
-        self._embeddings = matrix_of(weights, "embeddings", is_int8=is_int8)
+        embeddings = matrix_of(weights, "embeddings", is_int8=is_int8)
         self._positions = weights.tensor("decoder/position_encodings/encodings")  # [n_positions, width]
         self._cross_session = _session(cross_graph(weights, self._shape, numbers))
         heads = heads or self._shape.upper_heads
-        self._session = _session(token_graph(weights, self._shape, numbers, heads, self._embeddings))
+        self._session = _session(token_graph(weights, self._shape, numbers, heads, embeddings))
+        self._embeddings = replace(embeddings, values=_rarely_read(embeddings.values))
         self._past, self._cross = (caches(kind, self._shape.n_layers) for kind in ("past", "cross"))
 
     def decode(self, features: Sequence[Tensor], texts: Sequence[Text]) -> None:
         """Decode windows [1, n_frames, width] greedily, to the ends of their texts; each as it would be alone."""
-        checked = [self._checked(one, text) for one, text in zip(features, texts, strict=True)]
-        unended = [n for n, text in enumerate(texts) if not text.is_ended]
+        kept, unended = list[Cache](), list[Text]()
+        for one, text in zip(features, texts, strict=True):
+            cache = self._checked(one, text)
+            if not text.is_ended:  # else the megabytes of its cache need not wait for the others
+                kept.append(cache)
+                unended.append(text)
         if unended:
-            self._write(joined([checked[n] for n in unended]), [texts[n] for n in unended])
+            self._write(joined(kept), unended)
 
     def search(self, features: Tensor, text: Text, beam_size: int) -> Text:
         """Decode a window [1, n_frames, width] and follow so many texts that go on from this one; the best of all.
@@ -109,17 +119,22 @@ class Decoder:
         new, n_tried, n_misses = list(text.prompt), FIRST_TRIED, 0
         while True:
             tried = text.draft[text.at : text.at + min(n_tried, text.n_most - len(text.tokens))]
-            n_before, first = cache.n_taken + len(new), len(new) - 1
-            logits, attention = (both[0] for both in self._run(cache, [[*new, *tried]]))
-            if not text.tokens:
-                text.no_speech = self._rules.no_speech(logits[0])
-            n_right = self._take(text, tried, logits[first:], attention[:, first:])
-            cache.n_taken = n_before + n_right
+            n_right = self._check(cache, text, new, tried)
             n_misses = 0 if n_right else n_misses + 1
             if text.is_ended or text.at >= len(text.draft) or n_misses > MOST_MISSES:
                 return cache
             n_tried = self._n_to_try(text, n_tried, is_right=n_right == len(tried))
             new = text.tokens[-1:]
+
+    def _check(self, cache: Cache, text: Text, new: list[int], tried: list[int]) -> int:
+        """Take in what is new, and as many of the tokens that are tried behind it as are right: how many."""
+        n_before, first = cache.n_taken + len(new), len(new) - 1
+        logits, attention = (both[0] for both in self._run(cache, [[*new, *tried]]))
+        if not text.tokens:
+            text.no_speech = self._rules.no_speech(logits[0])
+        n_right = self._take(text, tried, logits[first:], attention[:, first:])
+        cache.n_taken = n_before + n_right
+        return n_right
 
     def _n_to_try(self, text: Text, n_tried: int, *, is_right: bool) -> int:
         """How much of the draft goes next."""
@@ -203,6 +218,14 @@ def _session(graph: Graph) -> onnxruntime.InferenceSession:
     values = [onnxruntime.OrtValue.ortvalue_from_numpy(one) for one in graph.weights.values()]
     options.add_external_initializers(list(graph.weights), values)
     return onnxruntime.InferenceSession(graph.model, options, providers=["CPUExecutionProvider"])
+
+
+def _rarely_read(values: NDArray[np.int8] | Tensor) -> NDArray[np.int8] | Tensor:
+    """The embeddings, of which a step reads a row for each token; the session has them in columns, for the logits."""
+    try:
+        return in_a_file(values)
+    except OSError as error:
+        raise WeightsError(f"embeddings are written to {gettempdir()}: {error.strerror}; {ELSEWHERE}") from error
 
 
 def _numbers() -> type[np.int8] | type[np.uint8]:

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 MAX_BATCH = 4  # jobs decoded together: beyond it a step costs nearly in proportion
 MAX_BATCH_FRAMES = 6400  # of memories decoded together: the decoder keeps 12 kB for each (base)
 QUIET_S = 10.0  # without work, after which the memory that the last work took goes back to the system
+BUSY_S = 3.0  # the same, with work: it costs 5 to 15 ms, and gaps between what is in use would grow all the time
 FIRST_COST_S = 0.1  # what a partial costs a worker, until one was measured
 COST_MEMORY = 0.95  # weight of the past in the running mean of that cost
 
@@ -56,6 +57,7 @@ class WhisperEngine:
         self._streams: set[WhisperStream] = set()
         self._cost_s = FIRST_COST_S
         self._model: Whisper | None = None
+        self._given_back = 0.0  # when memory last went back to the system
         self._blas: threadpool_limits | None = None  # what holds numpy to one thread
 
     @property
@@ -155,6 +157,10 @@ class WhisperEngine:
         while batch := self._next_batch():
             self._carry_out(batch)
             del batch  # while the thread waits: jobs hold megabytes
+            now = time.monotonic()
+            if now - self._given_back > BUSY_S:
+                self._given_back = now
+                give_back()
 
     def _carry_out(self, batch: list[Recognition | Completion]) -> None:
         jobs = [job for job in batch if job.future.set_running_or_notify_cancel()]

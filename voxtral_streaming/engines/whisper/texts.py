@@ -55,7 +55,7 @@ class Text:
         """Go on with a token; `attention` is that by which it was chosen."""
         self.logprob += logprob
         if not rules.is_time(token):
-            self.heard.append(attention)
+            self.heard.append(attention.copy())  # a part of an array of megabytes, which it would hold
         if token == rules.end:
             self.is_ended = True
             return
