@@ -48,7 +48,7 @@ def in_a_file(array: NDArray[Any]) -> NDArray[Any]:
     with TemporaryFile(prefix="voxtral-") as file:
         file.write(np.ascontiguousarray(array).data)
         file.flush()
-        return np.memmap(file, array.dtype, "r", shape=array.shape)
+        return np.memmap(file, array.dtype, "r", shape=array.shape).view(np.ndarray)
 
 
 def _of_glibc(name: str) -> Callable[..., int] | None:

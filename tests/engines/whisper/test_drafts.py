@@ -36,49 +36,64 @@ def test_nothing_was_heard_to_begin_with(drafts: Drafts) -> None:
 
 def test_what_was_heard_comes_again(drafts: Drafts) -> None:
     text = (at(0), 1, 2, at(1.5), at(1.6), 3, at(2))
-    drafts.heard(samples(4), text)
+    drafts.heard(samples(4), samples(6), text)
     assert drafts.behind(samples(4)) == text
 
 
 def test_what_is_heard_replaces_what_was_heard_from_there(drafts: Drafts) -> None:
-    drafts.heard(0, [at(0), 1])
-    drafts.heard(samples(5), [at(0), 5])
-    drafts.heard(0, [at(0), 2, 3, at(4)])
+    drafts.heard(0, samples(4), [at(0), 1])
+    drafts.heard(samples(5), samples(7), [at(0), 5])
+    drafts.heard(0, samples(5), [at(0), 2, 3, at(4)])
     assert drafts.behind(0) == (at(0), 2, 3, at(4), at(5), 5)
 
 
 def test_pieces_follow_each_other_with_their_times_moved(drafts: Drafts) -> None:
-    drafts.heard(samples(7), [at(0.1), 6, at(0.9)])  # in whatever order they were heard
-    drafts.heard(0, [at(0), 1, 2, at(3)])
-    drafts.heard(samples(4), [at(0), 3, 4, at(2)])
+    drafts.heard(samples(7), samples(8), [at(0.1), 6, at(0.9)])  # in whatever order they were heard
+    drafts.heard(0, samples(3.5), [at(0), 1, 2, at(3)])
+    drafts.heard(samples(4), samples(7), [at(0), 3, 4, at(2)])
     assert drafts.behind(0) == (at(0), 1, 2, at(3), at(4), 3, 4, at(6), at(7.1), 6, at(7.9))
 
 
+def test_what_is_heard_replaces_what_began_within_it(drafts: Drafts) -> None:
+    drafts.heard(samples(3), samples(6), [at(0), 3, at(2.5)])
+    drafts.heard(samples(6), samples(8), [at(0), 4, at(2)])
+    drafts.heard(0, samples(6), [at(0), 1, at(3), at(3), 2, at(6)])
+    assert drafts.behind(0) == (at(0), 1, at(3), at(3), 2, at(6), at(6), 4, at(8))
+
+
+def test_what_is_heard_replaces_the_end_of_what_began_before(drafts: Drafts) -> None:
+    drafts.heard(0, samples(7), [at(0), 1, at(3.2), at(3.2), 2, at(6)])
+    drafts.heard(samples(3.4), samples(8), [at(0), 3, at(4)])
+    assert drafts.behind(0) == (at(0), 1, at(3.2), at(3.4), 3, at(7.4))
+    drafts.heard(samples(5), samples(8), [at(0), 4, at(3)])  # within a sentence: it stays whole
+    assert drafts.behind(0) == (at(0), 1, at(3.2), at(3.4), 3, at(7.4), at(5), 4, at(8))
+
+
 def test_only_what_begins_behind_is_taken(drafts: Drafts) -> None:
-    drafts.heard(0, [at(0), 1, at(3)])
-    drafts.heard(samples(4), [at(0), 2, at(1)])
+    drafts.heard(0, samples(4), [at(0), 1, at(3)])
+    drafts.heard(samples(4), samples(6), [at(0), 2, at(1)])
     assert drafts.behind(1) == (at(4), 2, at(5))
     assert drafts.behind(samples(3)) == (at(1), 2, at(2))
     assert drafts.behind(samples(4) + 1) == ()
 
 
 def test_asking_changes_nothing(drafts: Drafts) -> None:
-    drafts.heard(samples(2), [at(0), 1, at(1)])
+    drafts.heard(samples(2), samples(4), [at(0), 1, at(1)])
     assert drafts.behind(0) == drafts.behind(0)
     assert drafts.behind(samples(2)) == (at(0), 1, at(1))
 
 
 def test_what_stands_is_dropped_and_the_rest_begins_there(drafts: Drafts) -> None:
-    drafts.heard(0, [at(0), 1, 2, 3, 4, at(6)])
-    drafts.heard(samples(3), [at(0), 3, 4, at(3)])
-    drafts.heard(samples(6), [at(0.2), 5, at(1)])
+    drafts.heard(0, samples(6), [at(0), 1, 2, 3, 4, at(6)])
+    drafts.heard(samples(3), samples(6), [at(0), 3, 4, at(3)])
+    drafts.heard(samples(6), samples(8), [at(0.2), 5, at(1)])
     drafts.stand(samples(2), [3, 4, at(6)], 0, samples(6))
     assert drafts.behind(samples(2)) == (3, 4, at(4), at(4.2), 5, at(5))
     assert drafts.behind(0) == (3, 4, at(6), at(6.2), 5, at(7))
 
 
 def test_all_may_stand(drafts: Drafts) -> None:
-    drafts.heard(0, [at(0), 1, at(5)])
+    drafts.heard(0, samples(6), [at(0), 1, at(5)])
     drafts.stand(samples(6), (), 0, samples(6))
     assert drafts.behind(0) == ()
 
@@ -89,7 +104,7 @@ def test_no_time_comes_before_the_first(drafts: Drafts) -> None:
 
 
 def test_no_time_is_later_than_a_window_has(drafts: Drafts) -> None:
-    drafts.heard(samples(25), [at(4.9), 1, at(5), 2, at(5.1), 3, at(29)])
+    drafts.heard(samples(25), samples(30), [at(4.9), 1, at(5), 2, at(5.1), 3, at(29)])
     last = FIRST_TIME + N_TIMES - 1
     assert last == at(30)
     assert drafts.behind(0) == (at(29.9), 1, last, 2, last, 3, last)
@@ -103,7 +118,7 @@ def test_what_stands_may_stand_again(drafts: Drafts) -> None:
 
 
 def test_positions_between_two_times_are_rounded(drafts: Drafts) -> None:
-    drafts.heard(TIME_STEP + 9, [at(0), 1])
+    drafts.heard(TIME_STEP + 9, samples(3), [at(0), 1])
     assert drafts.behind(0) == (FIRST_TIME + 1, 1)
 
 

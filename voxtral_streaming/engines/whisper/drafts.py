@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from voxtral_streaming.audio.units import SAMPLE_RATE, exact_div
 from voxtral_streaming.engines.whisper.windows import HOP, LONGEST
 
+NEAR = 25  # times of 0.02 s: so far apart two hearings date the same moment
 TIME_STEP = exact_div(SAMPLE_RATE, 50)  # samples from one of Whisper's times to the next
 N_TIMES = exact_div(LONGEST * HOP, TIME_STEP) + 1
 
@@ -25,9 +26,11 @@ class Drafts:
         self._first_time = first_time
         self._pieces: dict[int, tuple[int, ...]] = {}  # replaced as a whole
 
-    def heard(self, start: int, tokens: Sequence[int]) -> None:
-        """Take what was decoded from `start` on, instead of what was before."""
-        self._pieces = {**self._pieces, start: tuple(tokens)}
+    def heard(self, start: int, end: int, tokens: Sequence[int]) -> None:
+        """Take what was decoded from `start` to `end`, instead of what was before."""
+        before = {at: self._up_to(start - at, piece) for at, piece in self._pieces.items() if at < start}
+        behind = {at: piece for at, piece in self._pieces.items() if at >= end}
+        self._pieces = {**before, start: tuple(tokens), **behind}
 
     def stand(self, until: int, rest: Sequence[int], start: int, end: int) -> None:
         """All up to `until` stands; `rest` of what was decoded from `start` to `end` lies behind it."""
@@ -38,6 +41,12 @@ class Drafts:
         """What may be decoded from `start` on."""
         following = sorted((at, piece) for at, piece in self._pieces.items() if at >= start)
         return tuple(token for at, piece in following for token in self._moved(piece, at - start))
+
+    def _up_to(self, n_samples: int, tokens: tuple[int, ...]) -> tuple[int, ...]:
+        """The tokens up to the time after so many samples; all, where a sentence lies across it."""
+        there = self._first_time + round(n_samples / TIME_STEP) - NEAR
+        n = next((n for n, token in enumerate(tokens) if n and token >= there), len(tokens))
+        return tokens[: n + 1]
 
     def _moved(self, tokens: Sequence[int], by: int) -> tuple[int, ...]:
         """The tokens, their times so many samples later, within what a window has."""

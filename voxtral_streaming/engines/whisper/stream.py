@@ -281,7 +281,7 @@ class WhisperStream:
 
     def _agreed(self, result: Result) -> Hypothesis:
         passage, decoded = result.request.passage, result.decoded
-        self._drafts.heard(passage.start, decoded.draft)
+        self._drafts.heard(passage.start, passage.end, decoded.draft)
         words = continued(passage.before, decoded.words)
         if not decoded.is_suspect:
             self._passages.heard(words, passage)
