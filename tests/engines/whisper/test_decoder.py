@@ -299,8 +299,8 @@ def test_a_wrong_draft_takes_hardly_more_steps_than_none(
 def test_what_drafts_put_together_saves_steps(model: Whisper, clips: list[Samples], steps: list[int]) -> None:
     first, second = clips[2], clips[1]
     drafts = Drafts(model.first_time)
-    drafts.heard(0, decode(model, encode(model, first)).draft)
-    drafts.heard(len(first), decode(model, encode(model, second)).draft)
+    drafts.heard(0, len(first), decode(model, encode(model, first)).draft)
+    drafts.heard(len(first), len(first) + len(second), decode(model, encode(model, second)).draft)
     both = encode(model, np.concatenate([first, second]))
     n_without = n_steps(model, both, (), steps)
     assert n_steps(model, both, drafts.behind(0), steps) < n_without / 2
