@@ -87,8 +87,11 @@ def test_a_reader_that_is_gone_is_no_error(start: Any) -> None:
     assert process.wait(20) == 128 + signal.SIGPIPE
 
 
-@pytest.mark.parametrize("arguments", [("transcribe", "talk.wav"), ("listen", "-")])
-def test_a_closed_standard_output_is_told_before_anything_is_heard(silenced: Any, arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [("transcribe", "talk.wav"), ("listen", "-"), ("ask", "talk.wav", "Why?"), ("check",), ("check", "--json")],
+)
+def test_a_closed_standard_output_is_told_before_anything_is_done(silenced: Any, arguments: tuple[str, ...]) -> None:
     result = silenced(*arguments)
     assert (result.returncode, result.stderr) == (1, b"voxtral: standard output is closed\n")
 

@@ -7,6 +7,7 @@ import asyncio
 import typer
 
 from voxtral_streaming.cli.failures import complain
+from voxtral_streaming.cli.output import check_standard_output
 from voxtral_streaming.config import Config, LoggingConfig
 from voxtral_streaming.logs import set_up_logging
 from voxtral_streaming.transcriber import Transcriber
@@ -14,6 +15,7 @@ from voxtral_streaming.transcriber import Transcriber
 
 def run(config: Config, source: str, question: str, most_tokens: int | None) -> int:
     """Print the answer to a question about a recording, as it comes."""
+    check_standard_output()
     set_up_logging(LoggingConfig(level="warning", file=None))
     return asyncio.run(_ask(config, source, question, most_tokens))
 

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from voxtral_streaming.cli.output import check_standard_output
 from voxtral_streaming.config import Config
 from voxtral_streaming.errors import EngineUnavailable, VoxtralError
 
@@ -51,6 +52,7 @@ class Finding:
 
 def run(config: Config, *, as_json: bool) -> int:
     """Print what was found; 1 when something that is needed is wrong."""
+    check_standard_output()
     findings = list(_findings(config))
     is_ok = all(finding.state != "wrong" for finding in findings)
     if as_json:
