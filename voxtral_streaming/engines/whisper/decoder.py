@@ -31,8 +31,7 @@ from voxtral_streaming.engines.whisper.graph import (
 )
 from voxtral_streaming.engines.whisper.rules import Logits, Rules, log_sum
 from voxtral_streaming.engines.whisper.texts import Text
-from voxtral_streaming.engines.whisper.weights import ELSEWHERE
-from voxtral_streaming.errors import WeightsError
+from voxtral_streaming.engines.whisper.weights import refusal_told
 from voxtral_streaming.memory import in_a_file
 
 FIRST_TRIED = 16  # tokens of a draft, also behind a time: what was wrong there leaves the words behind it right
@@ -55,7 +54,8 @@ class Decoder:
         self._cross_session = _session(cross_graph(weights, self._shape, numbers))
         heads = heads or self._shape.upper_heads
         self._session = _session(token_graph(weights, self._shape, numbers, heads, embeddings))
-        self._embeddings = replace(embeddings, values=_rarely_read(embeddings.values))
+        with refusal_told(f"embeddings are written to {gettempdir()}"):  # a step reads a row for each token
+            self._embeddings = replace(embeddings, values=in_a_file(embeddings.values))
         self._past, self._cross = (caches(kind, self._shape.n_layers) for kind in ("past", "cross"))
 
     def decode(self, features: Sequence[Tensor], texts: Sequence[Text]) -> None:
@@ -218,14 +218,6 @@ def _session(graph: Graph) -> onnxruntime.InferenceSession:
     values = [onnxruntime.OrtValue.ortvalue_from_numpy(one) for one in graph.weights.values()]
     options.add_external_initializers(list(graph.weights), values)
     return onnxruntime.InferenceSession(graph.model, options, providers=["CPUExecutionProvider"])
-
-
-def _rarely_read(values: NDArray[np.int8] | Tensor) -> NDArray[np.int8] | Tensor:
-    """The embeddings, of which a step reads a row for each token; the session has them in columns, for the logits."""
-    try:
-        return in_a_file(values)
-    except OSError as error:
-        raise WeightsError(f"embeddings are written to {gettempdir()}: {error.strerror}; {ELSEWHERE}") from error
 
 
 def _numbers() -> type[np.int8] | type[np.uint8]:

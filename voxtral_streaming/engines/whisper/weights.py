@@ -21,7 +21,15 @@ from voxtral_streaming.errors import WeightsError
 
 BLOCK = 2**20  # bytes that are read at a time
 MODEL_FILE = "model.bin"
-ELSEWHERE = "TMPDIR names another place"
+
+
+@contextmanager
+def refusal_told(what: str) -> Iterator[None]:
+    """Where the system refuses what is done with temporary files: `WeightsError`. `what` says it, and with which."""
+    try:
+        yield
+    except OSError as error:
+        raise WeightsError(f"{what}: {error.strerror}; TMPDIR names another place") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +75,10 @@ class BuiltinModel:
 
     def write(self, folder: Path) -> None:
         """Put all files into a folder, each checked against its hash."""
-        try:
+        with refusal_told(f"{self.name} is joined in {folder.parent}"):
             for file in self.files:
                 with (folder / file.name).open("wb") as joined:
                     joined.writelines(file.blocks())
-        except OSError as error:
-            raise WeightsError(f"{self.name} is joined in {folder.parent}: {error.strerror}; {ELSEWHERE}") from error
 
     def verify(self) -> list[str]:
         """What is wrong with the installed files; empty when all is well."""
@@ -177,13 +183,11 @@ def encoder_folder(folder: Path) -> Iterator[Path]:
     Raises `WeightsError`.
     """
     with TemporaryDirectory(prefix="voxtral-") as slim:
-        try:
+        with refusal_told(f"an encoder is written to {slim}"):
             for file in folder.iterdir():
                 if file.suffix in (".json", ".txt"):
                     shutil.copy(file, slim)
             Checkpoint(folder / MODEL_FILE).write_encoder(Path(slim) / MODEL_FILE)
-        except OSError as error:
-            raise WeightsError(f"an encoder is written to {slim}: {error.strerror}; {ELSEWHERE}") from error
         yield Path(slim)
 
 
