@@ -138,7 +138,7 @@ BAD_VALUES: dict[str, list[Any]] = {
     "audio.sample_rate": [0, -16000, 1, 7999, 10**9, "16k", float("inf")],
     "vad.threshold": [-0.1, 1.1, "high", float("nan")],
     "vad.min_silence_duration_ms": [-1, 10**9, "1s"],
-    "server.max_sessions": [0, -1, 10**9, "many"],
+    "server.max_sessions": [0, -1, 10**9, "many", 1.5, True, ["auto"]],
     "audio.max_bytes": [0, -5, 10**12],
     "model.engine": ["", "gpt", "None", ["whisper"]],
     "model.name": ["", "/nonexistent", "/etc", "/dev/null", "../../x", "gpt", "a/b/c",

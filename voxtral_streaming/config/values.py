@@ -25,7 +25,12 @@ class Rule:
     expected: str
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_after_validator_function(self._check, handler(source))
+        schema = handler(source)
+        if schema["type"] == "union":  # what is of no kind is wrong once, not once for each kind
+            schema = core_schema.union_schema(
+                schema["choices"], custom_error_type="kind", custom_error_message=f"expected {self.expected}"
+            )
+        return core_schema.no_info_after_validator_function(self._check, schema)
 
     def _check(self, value: Any) -> Any:
         try:
