@@ -34,7 +34,7 @@ from voxtral_streaming.engines.whisper.texts import Text
 from voxtral_streaming.engines.whisper.weights import refusal_told
 from voxtral_streaming.memory import in_a_file
 
-FIRST_TRIED = 16  # tokens of a draft, also behind a time: what was wrong there leaves the words behind it right
+FIRST_TRIED = 16  # tokens of a draft
 FEWEST_TRIED = 4  # tokens of a draft that was wrong: they cost little more than one
 MOST_TRIED = 32  # the logits of each are 0.2 MB
 GROWTH = 4  # times as many are tried when all were right
@@ -118,12 +118,12 @@ class Decoder:
         cache = self._remembered(features)
         new, n_tried, n_misses = list(text.prompt), FIRST_TRIED, 0
         while True:
-            tried = text.draft[text.at : text.at + min(n_tried, text.n_most - len(text.tokens))]
+            tried = self._tried(text, min(n_tried, text.n_most - len(text.tokens)))
             n_right = self._check(cache, text, new, tried)
             n_misses = 0 if n_right else n_misses + 1
             if text.is_ended or text.at >= len(text.draft) or n_misses > MOST_MISSES:
                 return cache
-            n_tried = self._n_to_try(text, n_tried, is_right=n_right == len(tried))
+            n_tried = min(GROWTH * n_tried, MOST_TRIED) if n_right == len(tried) else FEWEST_TRIED
             new = text.tokens[-1:]
 
     def _check(self, cache: Cache, text: Text, new: list[int], tried: list[int]) -> int:
@@ -136,11 +136,11 @@ class Decoder:
         cache.n_taken = n_before + n_right
         return n_right
 
-    def _n_to_try(self, text: Text, n_tried: int, *, is_right: bool) -> int:
-        """How much of the draft goes next."""
-        if is_right:
-            return min(GROWTH * n_tried, MOST_TRIED)
-        return FIRST_TRIED if self._rules.is_time(text.tokens[-1]) else FEWEST_TRIED
+    def _tried(self, text: Text, n_most: int) -> list[int]:
+        """What goes next of the draft: nothing behind the next time, which is seldom right to 0.02 s."""
+        tried = text.draft[text.at : text.at + n_most]
+        time = next((n for n, token in enumerate(tried) if n and self._rules.is_time(token)), n_most)
+        return tried[: time + 1]
 
     def _remembered(self, features: Tensor) -> Cache:
         """Keys and values of a window [1, n_frames, width], and places for its text."""
