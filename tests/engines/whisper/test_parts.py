@@ -77,9 +77,13 @@ def test_not_every_full_stop_ends_a_sentence(word: str) -> None:
         ((" is", " it?"), (" much",), (" is", " it?", " much")),
         ((" how.",), (), (" how.",)),
         ((), (" much",), (" much",)),
+        ((" time", " to"), (" To", " go"), (" time", " to", " go")),
+        ((" time", " to"), (" to,",), (" time", " to")),
+        ((" No.",), (" No,", " never"), (" No.", " No,", " never")),
+        ((" press", " 5"), (" 5",), (" press", " 5", " 5")),
     ],
 )
-def test_a_full_stop_goes_where_the_sentence_goes_on(
+def test_what_is_parted_goes_together(
     settled: tuple[str, ...], following: tuple[str, ...], together: tuple[str, ...]
 ) -> None:
     assert continued(settled, following) == together
@@ -87,3 +91,7 @@ def test_a_full_stop_goes_where_the_sentence_goes_on(
     words, timed = Parted(settled, tuple(first)).followed_by(following, second)
     assert words == together
     assert [word.text for word in timed] == [word.strip() for word in together]
+
+
+def test_where_no_spaces_are_written_words_are_doubled() -> None:
+    assert continued(("看",), ("看", "书")) == ("看", "看", "书")

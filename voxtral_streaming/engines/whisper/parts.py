@@ -42,7 +42,7 @@ class Parted:
         """All words up to the end of the next part: its own `words`, and the same timed."""
         joined = continued(self.words, words)
         texts = [word.strip() for word in joined]
-        all_timed = (*self.timed, *timed)
+        all_timed = (*self.timed, *timed[is_heard_again(self.words, words) :])
         if len(texts) == len(all_timed):
             all_timed = tuple(replace(word, text=text) for word, text in zip(all_timed, texts, strict=True))
         return joined, all_timed
@@ -81,11 +81,24 @@ def ends_sentence(word: str) -> bool:
 def continued(before: Sequence[str], words: Sequence[str]) -> tuple[str, ...]:
     """The words of a text, and those behind it.
 
-    The model ends with a full stop what ends; it goes where the sentence goes on in lower case.
+    The model ends with a full stop what ends; it goes where the sentence goes on in lower case. A word that is heard
+    on both sides comes once.
     """
+    words = words[is_heard_again(before, words) :]
     if before and words and before[-1].endswith(".") and words[0].lstrip()[:1].islower():
         before = (*before[:-1], before[-1].rstrip("."))
     return (*before, *words)
+
+
+def is_heard_again(before: Sequence[str], words: Sequence[str]) -> bool:
+    """Whether the last word of a text is the first one behind it as well: what is parted within a word hears it twice.
+
+    Numbers are said twice, and so is what stands behind punctuation, or in scripts without spaces.
+    """
+    if not before or not words:
+        return False
+    last, first = before[-1], words[0]
+    return last.startswith(" ") and last[1:].isalpha() and last.lower() == first.rstrip(".,").lower()
 
 
 def moved(word: Word, by: float) -> Word:
