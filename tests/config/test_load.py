@@ -153,6 +153,7 @@ BAD_VALUES: dict[str, list[Any]] = {
     "logging.level": ["LOUD", 5],
     "logging.file": ["", "/", 5],
     "model.workers": [0, -1, 10**6],
+    "model.encoder_threads": [0, 65, "all", 1.5],
     "server.idle_timeout_s": [-1, 0, "10m"],
     "model.revision": ["main", "0" * 39],
     "model.max_memory_per_gpu": [16, "16", "0GB", "-1GB"],

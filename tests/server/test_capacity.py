@@ -32,6 +32,14 @@ async def test_otherwise_it_is_measured(configure: Configure, accounting: type[A
     assert capacity.MIN_SESSIONS <= await capacity.max_sessions(config, slow) <= round(50 * capacity.SHARE)
 
 
+async def test_it_is_measured_with_all_workers_at_work(
+    configure: Configure, accounting: type[AccountingEngine]
+) -> None:
+    engine = accounting(cost=0.001, name="whisper")
+    await capacity.max_sessions(configure(server=AUTO, model={"name": "whisper-base", "workers": 3}), engine)
+    assert len(engine.options) == 3 * capacity.N_RUNS
+
+
 async def test_engine_too_slow_to_measure_gets_the_least(
     configure: Configure, accounting: type[AccountingEngine], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,6 +50,10 @@ def _is_limit(value: int | str) -> bool:
     return value == "auto" if isinstance(value, str) else 1 <= value <= 10_000
 
 
+def _is_threads(value: int | str) -> bool:
+    return value == "auto" if isinstance(value, str) else 1 <= value <= 64
+
+
 def _is_origin(value: str) -> bool:
     host = r"([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])"
     written = re.fullmatch(rf"(?P<scheme>https?)://{host}(:(?P<port>[0-9]{{1,5}}))?", value)
@@ -91,6 +95,7 @@ def memory_bytes(size: str) -> int:
 
 
 Limit = Annotated[int | str, Rule(_is_limit, "`auto`, or an integer from 1 to 10000")]
+Threads = Annotated[int | str, Rule(_is_threads, "`auto`, or an integer from 1 to 64")]
 Milliseconds = Annotated[int, Field(ge=0, le=60_000)]
 Host = Annotated[str, Rule(_like(r"[0-9A-Za-z_.:-]{1,253}"), "a host name or an IP address")]
 Network = Annotated[str, Rule(_is_network, "an IP address or a network such as `10.0.0.0/8`")]

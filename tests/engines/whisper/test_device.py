@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+import os
+
+import numpy as np
 import pytest
 
-from voxtral_streaming.config import load_config
+from voxtral_streaming.audio.units import Samples
+from voxtral_streaming.config import ModelConfig, load_config
 from voxtral_streaming.engines import explain
-from voxtral_streaming.engines.whisper.device import explain_device, takes_gpu
+from voxtral_streaming.engines.whisper.device import MOST_THREADS, encoder_threads, explain_device, takes_gpu
+from voxtral_streaming.engines.whisper.engine import load_whisper
+from voxtral_streaming.engines.whisper.model import Whisper
+from voxtral_streaming.engines.whisper.windows import window_for
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda", "cuda:1"])
@@ -27,3 +34,20 @@ def test_the_whole_sentence() -> None:
 )
 def test_a_gpu_is_taken_where_it_is_asked_for_or_found(asked: str, n_gpus: int, is_gpu: bool) -> None:
     assert takes_gpu(asked, n_gpus) == is_gpu
+
+
+@pytest.mark.parametrize(("asked", "n_cores", "n_threads"), [("auto", 2, 2), ("auto", 64, MOST_THREADS), (1, 64, 1)])
+def test_an_encoder_takes_the_cores_that_there_are(asked: int | str, n_cores: int, n_threads: int) -> None:
+    assert encoder_threads(asked, n_cores) == n_threads
+
+
+def test_cores_that_the_process_must_not_use_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {5}, raising=False)
+    assert encoder_threads("auto") == 1
+
+
+def test_what_is_encoded_does_not_depend_on_the_threads(model: Whisper, clips: list[Samples]) -> None:
+    alone = load_whisper(ModelConfig(name="whisper-base", device="cpu", encoder_threads=1))
+    window = window_for(len(clips[0]))
+    expected, found = (one.encode(clips[0], window).features for one in (model, alone))
+    np.testing.assert_allclose(found, expected, atol=1e-3)

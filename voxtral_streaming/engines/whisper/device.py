@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import ctranslate2
+
+MOST_THREADS = 4  # of an encoder: a window of a few seconds is no work for more
 
 
 def takes_gpu(asked: str, n_gpus: int | None = None) -> bool:
@@ -10,6 +14,24 @@ def takes_gpu(asked: str, n_gpus: int | None = None) -> bool:
     if asked != "auto":
         return asked.startswith("cuda")
     return bool(ctranslate2.get_cuda_device_count() if n_gpus is None else n_gpus)
+
+
+def encoder_threads(asked: int | str, n_cores: int | None = None) -> int:
+    """How many threads encode a window where `asked` is configured, with so many cores for this process.
+
+    Several workers that encode at a time have more of them than cores, and are not slower for it: threads take part
+    in a window as cores have time for them (docs/performance.md). What is encoded does not depend on their number.
+    """
+    if isinstance(asked, int):
+        return asked
+    return min(MOST_THREADS, n_cores or _n_cores())
+
+
+def _n_cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        return os.cpu_count() or 1
 
 
 def explain_device(asked: str, n_gpus: int | None = None) -> str:

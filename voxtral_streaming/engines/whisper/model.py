@@ -21,7 +21,7 @@ from voxtral_streaming.config import ModelConfig
 from voxtral_streaming.engines.whisper.alignment import Attention
 from voxtral_streaming.engines.whisper.checkpoint import Checkpoint, Tensor
 from voxtral_streaming.engines.whisper.decoder import Decoder
-from voxtral_streaming.engines.whisper.device import takes_gpu
+from voxtral_streaming.engines.whisper.device import encoder_threads, takes_gpu
 from voxtral_streaming.engines.whisper.drafts import N_TIMES, TIME_STEP
 from voxtral_streaming.engines.whisper.native import NativeDecoder
 from voxtral_streaming.engines.whisper.rules import Rules
@@ -200,7 +200,7 @@ def _load(folder: Path, config: ModelConfig) -> WhisperModel:
             device=device,
             device_index=int(index or 0),
             compute_type=config.compute_type,
-            cpu_threads=1,
+            cpu_threads=encoder_threads(config.encoder_threads),
             num_workers=config.workers,
         )
     except (RuntimeError, ValueError) as error:
