@@ -366,7 +366,7 @@ async def test_a_slow_server_meets_a_deadline(
     started = time.monotonic()
     with pytest.raises(FetchTimeout):
         await fetch(site.url("/"), local)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
 
 
 @pytest.mark.parametrize(

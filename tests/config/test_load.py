@@ -101,7 +101,7 @@ def test_a_file_that_cannot_be_read_is_answered(name: str, write: Any) -> None:
     (problem,) = problems(write(content))
     assert problem.key.startswith(place)
     assert words in f"{problem.value} {problem.expected}".replace("'\\t'", "tab")
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
 
 
 def test_no_object_is_made(write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

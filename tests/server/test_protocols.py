@@ -94,7 +94,7 @@ class TestHeaders:
         dripping = asyncio.create_task(drip(connection, 0.05 if beginning else 9))
         assert await connection.status() == 408
         assert b"request_timeout" in await connection.reader.read(1000)
-        assert 0.2 < time.monotonic() - began < 1
+        assert 0.2 < time.monotonic() - began < 4
         dripping.cancel()
 
     async def test_second_request_has_a_deadline_too(self, raw: OpenRaw, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,7 +238,7 @@ class TestPings:
             began = time.monotonic()
             await other.say("close")
             assert await other.hear_out() == 1000
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < 5
             await flooding.say("close")
             assert await flooding.hear_out() == 1000
 
@@ -264,7 +264,7 @@ class TestPings:
         assert await connection.status() == 101
         began = time.monotonic()
         assert await connection.close_code() == 1011
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 5
         await eventually(lambda: len(server.service.sessions) == 0)
 
     async def test_peer_whose_pong_waits_behind_its_audio_is_not(

