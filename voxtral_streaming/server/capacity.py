@@ -28,7 +28,15 @@ MIN_SESSIONS = 4  # what a busy moment must not be mistaken for
 logger = logging.getLogger(__name__)
 
 
-async def max_sessions(config: Config, engine: Engine) -> int:
+async def sample(config: Config) -> Samples:
+    """The sentence by which an engine is measured; nothing, where the number of sessions is configured."""
+    if isinstance(config.server.max_sessions, int):
+        return np.zeros(0, np.float32)
+    async with open_path(str(SPEECH), SourcePolicy.trusted(config.audio)) as audio:
+        return np.concatenate([block async for block in audio])[:SENTENCE]
+
+
+async def max_sessions(config: Config, engine: Engine, sentence: Samples) -> int:
     """As many as are configured; or else as the engine says that it can take; or else as it has time for.
 
     Partials may take most of an engine's time, and finals must not wait for each other. An engine that recognises
@@ -41,15 +49,10 @@ async def max_sessions(config: Config, engine: Engine) -> int:
     if can.max_streams is not None:
         return can.max_streams
     workers = config.model.workers if can.name == "whisper" else 1
-    speed = await _speed(engine, await _sentence(config), workers)
+    speed = await _speed(engine, sentence, workers)
     limit = max(MIN_SESSIONS, round(SHARE * speed))
     logger.info("speech is recognised %.0f times faster than it is spoken: %d live sessions", speed, limit)
     return limit
-
-
-async def _sentence(config: Config) -> Samples:
-    async with open_path(str(SPEECH), SourcePolicy.trusted(config.audio)) as audio:
-        return np.concatenate([block async for block in audio])[:SENTENCE]
 
 
 async def _speed(engine: Engine, sentence: Samples, n_at_once: int) -> float:
