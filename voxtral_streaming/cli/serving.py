@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 
 from voxtral_streaming.config import Config, ServerConfig
 from voxtral_streaming.engines import explain
-from voxtral_streaming.engines.isolated import open_isolated
+from voxtral_streaming.engines.isolated import launched
 from voxtral_streaming.logs import set_up_logging
 from voxtral_streaming.memory import hold_little
-from voxtral_streaming.server.run import serve
-from voxtral_streaming.transcriber import Transcriber
 
 
 def run(config: Config) -> None:
@@ -18,14 +17,16 @@ def run(config: Config) -> None:
     hold_little()
     set_up_logging(config.logging)
 
-    isolated = open_isolated(config) if config.model.isolation == "process" else None
+    with launched(config) if config.model.isolation == "process" else nullcontext() as isolated:
+        from voxtral_streaming.server.run import serve  # takes half a second, in which the engine is being loaded
+        from voxtral_streaming.transcriber import Transcriber
 
-    def announce() -> None:
-        explanation = explain(config) if isolated is None else f"{isolated.explanation}, in a process of its own"
-        sys.stderr.write(f"voxtral: ready on {address(config.server)} ({explanation})\n")
-        sys.stderr.flush()
+        def announce() -> None:
+            explanation = explain(config) if isolated is None else f"{isolated.explanation}, in a process of its own"
+            sys.stderr.write(f"voxtral: ready on {address(config.server)} ({explanation})\n")
+            sys.stderr.flush()
 
-    serve(config, Transcriber(config, engine=isolated), on_ready=announce)
+        serve(config, Transcriber(config, engine=isolated), on_ready=announce)
 
 
 def address(server: ServerConfig) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from voxtral_streaming.config import Config, ModelConfig, memory_bytes
@@ -17,9 +19,22 @@ SECTIONS = {"model", "audio", "vad", "streaming"}  # without the keys of clients
 
 def open_isolated(config: Config) -> ReplayEngine:
     """The engine that the configuration asks for, not yet started; what opening it raises, `start` raises."""
+    return ReplayEngine(open_process(config))
+
+
+@contextmanager
+def launched(config: Config) -> Iterator[ReplayEngine]:
+    """The same, but that its process begins at once; it ends with the block where the engine is never started."""
+    engine = open_process(config)
+    with engine.launched():
+        yield ReplayEngine(engine)
+
+
+def open_process(config: Config) -> ProcessEngine:
+    """The process of that engine, with streams that end when it does."""
     settings = config.model_dump(mode="json", include=SECTIONS)
     recipe = Recipe(__name__, open_here.__name__, {"settings": settings}, explain_here.__name__)
-    return ReplayEngine(ProcessEngine(recipe, policy(config.model)))
+    return ProcessEngine(recipe, policy(config.model))
 
 
 def open_here(settings: dict[str, Any]) -> Engine:

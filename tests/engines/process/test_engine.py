@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import psutil
 import pytest
 
 from voxtral_streaming.audio.units import Samples
@@ -54,6 +55,10 @@ def is_running(pid: int) -> bool:
         return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except FileNotFoundError:
         return False
+
+
+def children() -> set[int]:
+    return {child.pid for child in psutil.Process().children()}
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
@@ -265,6 +270,25 @@ class TestStart:
         with pytest.raises(EngineUnavailable, match="exit status 1"):
             await engine.start()
         await engine.close()
+
+    async def test_it_may_begin_before_it_is_waited_for(self, policy: Policy, spoken: Spoken) -> None:
+        engine, others = ProcessEngine(Recipe("bench.accounting", "AccountingEngine"), policy), children()
+        with engine.launched():
+            (pid,) = children() - others
+            await engine.start()
+            assert engine.pid == pid
+        stream = engine.open(StreamOptions(), 0)
+        stream.feed(spoken(16_000))
+        assert (await stream.finish()).text
+        stream.close()
+        await engine.close()
+        assert not is_running(pid)
+
+    async def test_what_began_and_is_never_waited_for_ends(self, policy: Policy) -> None:
+        engine, others = ProcessEngine(Recipe("bench.accounting", "AccountingEngine"), policy), children()
+        with engine.launched():
+            (pid,) = children() - others
+        assert not is_running(pid)
 
     async def test_an_engine_that_stays_away_is_said_to_and_may_come_back(
         self, isolate: Isolate, speaks: Speak, truth: Speak, spoken: Spoken, tmp_path: Path

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
 from voxtral_streaming.engines.options import check_options
+from voxtral_streaming.engines.process.launch import Launched, end, launch
 from voxtral_streaming.engines.process.process import EngineProcess, ProcessStream
 from voxtral_streaming.engines.process.watchdog import Policy
-from voxtral_streaming.engines.process.wire import Start
+from voxtral_streaming.engines.process.wire import Start, encode
 from voxtral_streaming.engines.replay import Witness
 from voxtral_streaming.errors import EngineError, EngineFailed, EngineUnavailable
 
@@ -36,7 +39,9 @@ class ProcessEngine:
 
     def __init__(self, recipe: Recipe, policy: Policy | None = None) -> None:
         self._policy = policy or Policy()
-        self._start = Start(recipe.module, recipe.function, recipe.arguments, recipe.explain, self._policy.beat_s)
+        start = Start(recipe.module, recipe.function, recipe.arguments, recipe.explain, self._policy.beat_s)
+        self._first = encode(0, start)  # what a process is told first
+        self._launched: Launched | None = None
         self._witness: Witness | None = None
         self._process: EngineProcess | None = None
         self.trouble: EngineUnavailable | None = None
@@ -73,13 +78,26 @@ class ProcessEngine:
         """Tell `witness` of the engine's end and return; to be called before `start`."""
         self._witness = witness
 
+    @contextmanager
+    def launched(self) -> Iterator[None]:
+        """Let the first process begin at once, for `start` to wait for; without a start it ends with the block."""
+        self._launched = launch(self._first)
+        try:
+            yield
+        finally:
+            if self._launched is not None:
+                child, connection = self._launched
+                with connection:
+                    end(child, grace_s=0)
+
     async def start(self) -> None:
         """Start the first process; what the engine raises comes out, and nothing is tried again."""
         self._process = await self._begin()
         self._supervising = asyncio.create_task(self._supervise())
 
     async def _begin(self) -> EngineProcess:
-        return await EngineProcess.start(self._start, self._policy, self._lost)
+        launched, self._launched = self._launched or launch(self._first), None
+        return await EngineProcess.start(launched, self._policy, self._lost)
 
     def open(self, options: StreamOptions, at: int) -> ProcessStream:
         """Open a stream. Raises `EngineLost` while the engine is away, `EngineUnavailable` when it stays away."""

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeAlias
 
 from voxtral_streaming.engines.process.watchdog import Vitals
 
@@ -17,8 +18,11 @@ BOOT = "import sys; sys.path[:] = sys.argv[2:]; from voxtral_streaming.engines.p
 SETTINGS = "VOXTRAL_"  # variables of the configuration, keys of clients among them: not the engine's business
 
 
-def launch() -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """Start a child that finds modules where this process does; the socket speaks with it."""
+Launched: TypeAlias = tuple[subprocess.Popen[bytes], socket.socket]
+
+
+def launch(first: bytes) -> Launched:
+    """Start a child that finds modules where this process does; the socket speaks with it, and has said `first`."""
     ours, theirs = socket.socketpair()
     path = [str(PACKAGE_ROOT), *filter(None, sys.path)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
@@ -30,6 +34,8 @@ def launch() -> tuple[subprocess.Popen[bytes], socket.socket]:
             env=environment,
             start_new_session=True,  # no Ctrl-C of the terminal, and one group to kill
         )
+    with suppress(OSError):  # the child has ended, as whoever listens to it finds
+        ours.sendall(first)
     return child, ours
 
 

@@ -11,7 +11,7 @@ from itertools import count
 
 from voxtral_streaming.audio.units import Samples
 from voxtral_streaming.engines.base import StreamOptions
-from voxtral_streaming.engines.process.launch import end, kill, launch, vitals
+from voxtral_streaming.engines.process.launch import Launched, end, kill, vitals
 from voxtral_streaming.engines.process.watchdog import Policy, Watchdog
 from voxtral_streaming.engines.process.wire import (
     MAX_FEED,
@@ -26,7 +26,6 @@ from voxtral_streaming.engines.process.wire import (
     Message,
     Open,
     Question,
-    Start,
     Started,
     encode,
     receive,
@@ -66,23 +65,24 @@ class EngineProcess:
         self.n_answers = 0
 
     @classmethod
-    async def start(cls, start: Start, policy: Policy, lost: Callable[[], None]) -> EngineProcess:
-        """Start a child and its engine; raises what starting the engine raised, or `EngineUnavailable`.
+    async def start(cls, launched: Launched, policy: Policy, lost: Callable[[], None]) -> EngineProcess:
+        """Wait for a child that was launched, and its engine.
+
+        Raises what starting the engine raised, or `EngineUnavailable`.
 
         `lost` is called at the moment the child is found to have ended, before anybody who waits for an answer
         hears of it; not after `close`.
         """
-        child, connection = launch()
+        child, connection = launched
         process = cls(child, *await asyncio.open_connection(sock=connection), policy)
         try:
-            await process._start(start, lost)
+            await process._start(lost)
         except BaseException:
             await process._end(grace_s=0)
             raise
         return process
 
-    async def _start(self, start: Start, lost: Callable[[], None]) -> None:
-        self._writer.write(encode(0, start))
+    async def _start(self, lost: Callable[[], None]) -> None:
         try:
             self.started = await asyncio.wait_for(self._started(), self._policy.start_s)
         except asyncio.TimeoutError as error:
