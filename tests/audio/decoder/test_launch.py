@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,8 +56,11 @@ async def test_a_decoder_at_work_is_confined(hour: Path, trusted: SourcePolicy) 
 
 def test_it_has_one_thread_and_the_control_socket(pid: int) -> None:
     assert len(list(Path(f"/proc/{pid}/task").iterdir())) == 1
-    opened = [place.readlink() for place in Path(f"/proc/{pid}/fd").iterdir()]
-    assert sum(str(target).startswith("socket:") for target in opened) == 1
+    opened = []
+    for place in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # what the last recording needed may be closed only now
+            opened.append(str(place.readlink()))
+    assert sum(target.startswith("socket:") for target in opened) == 1
 
 
 READER = """
