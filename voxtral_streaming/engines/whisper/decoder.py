@@ -38,6 +38,7 @@ FIRST_TRIED = 16  # tokens of a draft
 FEWEST_TRIED = 4  # tokens of a draft that was wrong: they cost little more than one
 MOST_TRIED = 32  # the logits of each are 0.2 MB
 GROWTH = 4  # times as many are tried when all were right
+MOST_COMPARED = 2  # ended texts of a beam: with as many as are followed there are no fewer errors
 MOST_MISSES = 4  # in a row, until a draft is given up
 
 
@@ -72,12 +73,12 @@ class Decoder:
     def search(self, features: Tensor, text: Text, beam_size: int) -> Text:
         """Decode a window [1, n_frames, width] and follow so many texts that go on from this one; the best of all.
 
-        A text is ended where its end is among the best that may come next; as many as are followed are compared.
+        A text is ended where its end is among the best two that may come next; two such are compared.
         """
         cache = self._remembered(features)
         logits, attention = self._run(cache, [list(text.prompt)])
         text.no_speech = self._rules.no_speech(logits[0, 0])
-        live, ended = [text], list[Text]()
+        live, ended, n_compared = [text], list[Text](), min(beam_size, MOST_COMPARED)
         while True:
             parents, branches = list[int](), list[Text]()
             for rank, (n, token, logprob) in enumerate(self._ranked(live, logits[:, -1], beam_size + 1)):
@@ -86,11 +87,11 @@ class Decoder:
                 if not branch.is_ended:
                     parents.append(n)
                     branches.append(branch)
-                elif rank < beam_size:
+                elif rank < n_compared:
                     ended.append(branch)
                 if len(branches) == beam_size:
                     break
-            if len(ended) >= beam_size or not branches:
+            if len(ended) >= n_compared or not branches:
                 return max(ended, key=lambda one: (not one.is_cut, one.score))
             live = branches
             cache.branch(parents)

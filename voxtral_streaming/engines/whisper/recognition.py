@@ -12,7 +12,7 @@ from voxtral_streaming.engines.whisper.windows import LONGEST, MEMORIES
 
 SURE = 0.8  # probability at which a language other than the expected one is believed
 SURE_AFTER = 32_000  # samples, 2 s: with less audio the expected language stands
-BEAM = 2  # hypotheses that are followed where the greedy one leaves doubt: five find nothing more
+BEAM = 5  # hypotheses that are followed where the greedy one leaves doubt
 SURE_LOGPROB = -0.35  # mean log probability of a token at which a beam finds nothing better (docs/performance.md)
 MIN_DOUBLED = 4  # words: a shorter phrase may well be said twice
 
