@@ -46,12 +46,11 @@ def _like(pattern: str) -> Callable[[str], object]:
     return re.compile(pattern, re.ASCII).fullmatch
 
 
-def _is_limit(value: int | str) -> bool:
-    return value == "auto" if isinstance(value, str) else 1 <= value <= 10_000
+def _auto_or_up_to(most: int) -> Rule:
+    def holds(value: int | str) -> bool:
+        return value == "auto" if isinstance(value, str) else 1 <= value <= most
 
-
-def _is_threads(value: int | str) -> bool:
-    return value == "auto" if isinstance(value, str) else 1 <= value <= 64
+    return Rule(holds, f"`auto`, or an integer from 1 to {most}")
 
 
 def _is_origin(value: str) -> bool:
@@ -94,8 +93,8 @@ def memory_bytes(size: str) -> int:
     return int(float(number) * UNITS[size.removeprefix(number).strip()])
 
 
-Limit = Annotated[int | str, Rule(_is_limit, "`auto`, or an integer from 1 to 10000")]
-Threads = Annotated[int | str, Rule(_is_threads, "`auto`, or an integer from 1 to 64")]
+Limit = Annotated[int | str, _auto_or_up_to(10_000)]
+Threads = Annotated[int | str, _auto_or_up_to(64)]
 Milliseconds = Annotated[int, Field(ge=0, le=60_000)]
 Host = Annotated[str, Rule(_like(r"[0-9A-Za-z_.:-]{1,253}"), "a host name or an IP address")]
 Network = Annotated[str, Rule(_is_network, "an IP address or a network such as `10.0.0.0/8`")]
