@@ -8,6 +8,7 @@ import pytest
 
 from voxtral_streaming.errors import EngineFailed
 from voxtral_streaming.server import capacity
+from voxtral_streaming.server.tasks import meanwhile
 
 if TYPE_CHECKING:
     from tests.server.conftest import AccountingEngine, Configure, Connect, Launch
@@ -17,7 +18,8 @@ AUTO: dict[str, Any] = {"max_sessions": "auto"}
 
 
 async def found(config: Config, engine: AccountingEngine) -> int:
-    return await capacity.max_sessions(config, engine, await capacity.sample(config))
+    async with meanwhile(capacity.sample(config)) as sample:
+        return await capacity.max_sessions(config, engine, sample)
 
 
 async def test_what_is_configured_holds(configure: Configure, accounting: type[AccountingEngine]) -> None:

@@ -70,7 +70,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Load the model before the first request, and let go of it after the last."""
     service: Service = app.state.service
     async with meanwhile(capacity.sample(service.config)) as sample, service.transcriber:
-        await service.open(await sample)
+        await service.open(sample)
         try:
             yield
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from collections.abc import Awaitable
 from contextlib import closing
 from pathlib import Path
 from time import monotonic
@@ -36,12 +37,11 @@ async def sample(config: Config) -> Samples:
         return np.concatenate([block async for block in audio])[:SENTENCE]
 
 
-async def max_sessions(config: Config, engine: Engine, sentence: Samples) -> int:
+async def max_sessions(config: Config, engine: Engine, sentence: Awaitable[Samples]) -> int:
     """As many as are configured; or else as the engine says that it can take; or else as it has time for.
 
     Partials may take most of an engine's time, and finals must not wait for each other. An engine that recognises
-    speech 50 times faster than it is spoken, as two threads with `whisper-base` do on two cores with AVX-512, takes
-    eight sessions; sixteen are more than those carry (docs/performance.md).
+    speech 50 times faster than it is spoken takes eight sessions. `sentence` is awaited only where that is measured.
     """
     can = engine.capabilities
     if isinstance(config.server.max_sessions, int):
@@ -49,7 +49,7 @@ async def max_sessions(config: Config, engine: Engine, sentence: Samples) -> int
     if can.max_streams is not None:
         return can.max_streams
     workers = config.model.workers if can.name == "whisper" else 1
-    speed = await _speed(engine, sentence, workers)
+    speed = await _speed(engine, await sentence, workers)
     limit = max(MIN_SESSIONS, round(SHARE * speed))
     logger.info("speech is recognised %.0f times faster than it is spoken: %d live sessions", speed, limit)
     return limit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -58,7 +58,7 @@ class Service:
             metrics.supervise(transcriber.engine)
         return cls(config, transcriber, metrics, sessions, uploads, asyncio.Semaphore(UPLOADS_AT_ONCE))
 
-    async def open(self, sentence: Samples) -> None:
+    async def open(self, sentence: Awaitable[Samples]) -> None:
         """Find out how many sessions the engine, which is loaded now, can serve: how fast it hears a sentence."""
         self.sessions.limit = await capacity.max_sessions(self.config, self.transcriber.engine, sentence)
 
