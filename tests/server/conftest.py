@@ -12,6 +12,7 @@ import re
 import socket
 import sys
 import threading
+import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -192,6 +193,21 @@ class Running:
     def call(self, function: Callable[[], None]) -> None:
         """Call in the server's thread."""
         self._loop.call_soon_threadsafe(function)
+
+    def time_turns(self) -> list[float]:
+        """The CPU seconds that the event loop computes from one turn to the next, from now on.
+
+        Time in which the machine does other work is not among them.
+        """
+        turns: list[float] = []
+
+        def turn(last: float) -> None:
+            now = time.thread_time()
+            turns.append(now - last)
+            self._loop.call_later(0.001, turn, now)
+
+        self.call(lambda: turn(time.thread_time()))
+        return turns
 
     def stop(self) -> None:
         self.server.should_exit = True
