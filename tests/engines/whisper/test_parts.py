@@ -14,6 +14,7 @@ from voxtral_streaming.engines.whisper.parts import (
     ends_sentence,
     lull,
     n_standing,
+    reach,
 )
 from voxtral_streaming.transcript import Word
 
@@ -26,6 +27,21 @@ def spoken(text: str, pace: float = 1.0, gaps: dict[int, float] | None = None) -
         words.append(Word(word, at, at + pace, 1.0))
         at += pace
     return words
+
+
+@pytest.mark.parametrize(
+    ("start_s", "heard_to_s"),
+    [
+        (0.0, 14.5),
+        (7.5, 22.0),
+        (7.6, 22.0),  # an utterance so long may be ended at any gap: little is left to do then
+        (16.0, 22.0),
+        (16.1, 30.6),  # too little behind it for a part
+        (23.0, 37.5),
+    ],
+)
+def test_a_part_ends_before_the_utterance_may_be_ended_anywhere(start_s: float, heard_to_s: float) -> None:
+    assert reach(round(start_s * SAMPLE_RATE)) == round(heard_to_s * SAMPLE_RATE)
 
 
 @pytest.mark.parametrize("quiet_s", [10.6, 12.0, 14.4])

@@ -16,6 +16,8 @@ from voxtral_streaming.audio.units import Samples, samples_from_ms, samples_from
 from voxtral_streaming.transcript import Word
 
 LONGEST_PART = samples_from_seconds(14.5)  # with the silence behind it, what a memory of 16 s holds
+LATE = samples_from_seconds(22.0)  # of an utterance: with 24 s it may be ended at any gap, and is wanted at once
+SHORTEST_LATE = samples_from_seconds(6.0)  # of a part that ends there: what is behind less is soon made final
 SEARCHED = samples_from_seconds(4.0)  # the end of it, in which the lull is looked for
 LULL = samples_from_ms(120)  # whose level counts: as long as most gaps between words
 STEP = samples_from_ms(10)  # from one place that may be the lull to the next
@@ -46,6 +48,12 @@ class Parted:
         if len(texts) == len(all_timed):
             all_timed = tuple(replace(word, text=text) for word, text in zip(all_timed, texts, strict=True))
         return joined, all_timed
+
+
+def reach(start: int) -> int:
+    """How far a part that begins at this sample of an utterance is heard."""
+    end = start + LONGEST_PART
+    return LATE if start + SHORTEST_LATE <= LATE < end else end
 
 
 def lull(samples: Samples) -> int:

@@ -13,7 +13,7 @@ from voxtral_streaming.audio.units import Samples, samples_from_seconds, seconds
 from voxtral_streaming.engines.agreement import LocalAgreement
 from voxtral_streaming.engines.base import StreamOptions
 from voxtral_streaming.engines.whisper.jobs import Completion, Recognition, always
-from voxtral_streaming.engines.whisper.parts import LONGEST_PART, Parted, continued, lull, moved, n_standing
+from voxtral_streaming.engines.whisper.parts import Parted, continued, lull, moved, n_standing, reach
 from voxtral_streaming.engines.whisper.passages import Passage, Passages
 from voxtral_streaming.engines.whisper.recognition import Request, Result
 from voxtral_streaming.engines.whisper.scheduler import Kind
@@ -172,13 +172,13 @@ class WhisperStream:
     @property
     def _is_long(self) -> bool:
         """Whether there is enough behind the parts for another one."""
-        return self._n_samples - self._parted.end >= LONGEST_PART
+        return self._n_samples >= reach(self._parted.end)
 
     async def _part_it(self) -> None:
         """Let whole sentences stand, until what is behind them is short."""
         while self._is_long:
             start = self._parted.end
-            end = start + lull(self._between(start, start + LONGEST_PART))
+            end = start + lull(self._between(start, reach(start)))
             passage = Passage(start, end, self._parted.words)
             self._part = Recognition(self._part_kind, self, always(passage))
             self._engine.submit(self._part)
