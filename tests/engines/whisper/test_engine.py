@@ -6,7 +6,7 @@ import asyncio
 import gc
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -341,11 +341,11 @@ async def test_only_texts_of_different_streams_keep_company(
     batches: list[int] = []
     begun, go_on = threading.Semaphore(0), threading.Event()
 
-    def held(model: Whisper, requests: Sequence[Request]) -> list[Result]:
+    def held(model: Whisper, requests: Sequence[Request], breathe: Callable[[], None]) -> list[Result]:
         batches.append(len(requests))
         begun.release()
         go_on.wait(10)
-        return recognise_batch(model, requests)
+        return recognise_batch(model, requests, breathe)
 
     monkeypatch.setattr(whisper_engine, "recognise_batch", held)
     streams = [engine.open(ENGLISH, 0) for _ in range(2)]
@@ -362,3 +362,33 @@ async def test_only_texts_of_different_streams_keep_company(
         stream.close()
     assert sorted(batches) == [1, 1, 1, 2]
     assert len({result.decoded.words for result in results}) == 1
+
+
+async def test_a_final_goes_before_a_partial_that_the_only_thread_is_at(
+    model: Whisper, clips: list[Samples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on, order = threading.Event(), threading.Event(), list[Kind]()
+
+    def held(model: Whisper, requests: Sequence[Request], breathe: Callable[[], None]) -> list[Result]:
+        begun.set()
+        go_on.wait(10)
+        return recognise_batch(model, requests, breathe)
+
+    monkeypatch.setattr(whisper_engine, "recognise_batch", held)
+    config = ModelConfig(name="whisper-base", device="cpu", workers=1)
+    engine = WhisperEngine(config, StreamingConfig(), load=lambda config: model)
+    await engine.start()
+    jobs = []
+    for kind in (Kind.PARTIAL, Kind.FINISH):
+        stream = engine.open(ENGLISH, 0)
+        stream.feed(clips[2])
+        job = Recognition(kind, stream, stream.rest)
+        job.future.add_done_callback(lambda _, job=job: order.append(job.kind))  # type: ignore[misc]
+        engine.submit(job)
+        jobs.append(job)
+        await asyncio.to_thread(begun.wait, 10)
+    go_on.set()
+    results = await asyncio.gather(*(asyncio.wrap_future(job.future) for job in jobs))
+    await engine.close()
+    assert order == [Kind.FINISH, Kind.PARTIAL]
+    assert results[0].decoded == results[1].decoded

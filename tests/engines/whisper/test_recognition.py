@@ -61,6 +61,19 @@ def test_a_batch_gives_what_each_gives_alone(model: Whisper, clips: list[Samples
     assert [result.decoded for result in together] == [result.decoded for result in alone]
 
 
+def test_between_two_steps_there_is_a_breath_that_changes_nothing(model: Whisper, clips: list[Samples]) -> None:
+    requests, steps = [request(clip) for clip in clips[:2]], list[str]()
+
+    def breathe() -> None:
+        recognise_batch(model, [request(clips[2])])
+        steps.append("")
+
+    plain = recognise_batch(model, requests)
+    assert [result.decoded for result in recognise_batch(model, requests, breathe)] == [one.decoded for one in plain]
+    n_tokens = max(len(result.decoded.draft) for result in plain)
+    assert n_tokens < len(steps) < n_tokens + 3 * len(requests)  # each window, each text, each token of the longer one
+
+
 @pytest.mark.parametrize("window", [900, 1200, 1600, 2000, LONGEST])
 def test_the_window_does_not_change_the_words(model: Whisper, clips: list[Samples], window: int) -> None:
     longer = final(model, request(clips[0], window))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,8 +21,8 @@ def same_window(first: Work, other: Work) -> bool:
     return first.window == other.window
 
 
-def scheduled(*jobs: Work, n_workers: int = 9) -> Scheduler[Work]:
-    scheduler: Scheduler[Work] = Scheduler(n_workers)
+def scheduled(*jobs: Work) -> Scheduler[Work]:
+    scheduler: Scheduler[Work] = Scheduler()
     for number, job in enumerate(jobs):
         job.number = number
         scheduler.add(job)
@@ -45,16 +46,21 @@ def test_jobs_that_fit_run_together() -> None:
     assert [job.number for job in scheduler.take(lambda _: 8, same_window)] == [2, 0]
 
 
-def test_partials_leave_one_worker_to_whole_texts_and_gather_meanwhile() -> None:
-    scheduler = scheduled(Work(Kind.PARTIAL), n_workers=2)
-    first = scheduler.take(lambda _: 8, same_window)
-    for _ in range(2):
-        scheduler.add(Work(Kind.PARTIAL))
-    assert scheduler.take(lambda _: 8, same_window) == []
-    scheduler.add(Work(Kind.FINISH))
-    assert [job.kind for job in scheduler.take(lambda _: 8, same_window)] == [Kind.FINISH]
-    scheduler.done(first)
-    assert len(scheduler.take(lambda _: 8, same_window)) == 2
+@pytest.mark.parametrize(
+    ("interrupted", "first", "second"),
+    [
+        (Kind.RECORDED, [Kind.FINISH, Kind.FLUSH], [Kind.PARTIAL]),
+        (Kind.PARTIAL, [Kind.FINISH, Kind.FLUSH], []),
+        (Kind.FLUSH, [Kind.FINISH], []),
+        (Kind.FINISH, [], []),
+    ],
+)
+def test_work_is_interrupted_by_what_ranks_higher(interrupted: Kind, first: list[Kind], second: list[Kind]) -> None:
+    scheduler = scheduled(*(Work(kind) for kind in Kind))
+    taken = [[job.kind for job in scheduler.take(lambda _: 8, same_window, interrupted)] for _ in range(2)]
+    assert taken == [first, second]
+    rest = [job.kind for _ in Kind for job in scheduler.take(lambda _: 8, same_window)]
+    assert sorted(first + second + rest) == list(Kind)
 
 
 def test_partials_wait_until_one_is_due_which_goes_first_and_takes_the_others_along() -> None:
@@ -64,11 +70,6 @@ def test_partials_wait_until_one_is_due_which_goes_first_and_takes_the_others_al
     partials[2].is_due = True
     assert [job.number for job in scheduler.take(lambda _: 2, same_window)] == [2, 0]
     assert scheduler.take(lambda _: 2, same_window) == []
-
-
-def test_an_only_worker_does_everything() -> None:
-    scheduler = scheduled(Work(Kind.PARTIAL), Work(Kind.FINISH), n_workers=1)
-    assert [scheduler.take(lambda _: 8, same_window)[0].kind for _ in range(2)] == [Kind.FINISH, Kind.PARTIAL]
 
 
 def test_what_was_given_up_is_forgotten() -> None:
@@ -88,7 +89,6 @@ def test_every_job_runs_once_and_none_waits_for_a_lower_rank(jobs: list[Work], m
         assert batch[0].kind == min(waiting)
         assert all(job.window == batch[0].window for job in batch)
         taken += [job.number for job in batch]
-        scheduler.done(batch)
     assert sorted(taken) == list(range(len(jobs)))
 
 

@@ -8,7 +8,7 @@ decoded does not depend on the draft, only how long it takes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from tempfile import gettempdir
 
@@ -59,16 +59,20 @@ class Decoder:
             self._embeddings = replace(embeddings, values=in_a_file(embeddings.values))
         self._past, self._cross = (caches(kind, self._shape.n_layers) for kind in ("past", "cross"))
 
-    def decode(self, features: Sequence[Tensor], texts: Sequence[Text]) -> None:
+    def decode(
+        self, features: Sequence[Tensor], texts: Sequence[Text], breathe: Callable[[], None] | None = None
+    ) -> None:
         """Decode windows [1, n_frames, width] greedily, to the ends of their texts; each as it would be alone."""
+        breathe = breathe or (lambda: None)
         kept, unended = list[Cache](), list[Text]()
         for one, text in zip(features, texts, strict=True):
+            breathe()
             cache = self._checked(one, text)
             if not text.is_ended:  # else the megabytes of its cache need not wait for the others
                 kept.append(cache)
                 unended.append(text)
         if unended:
-            self._write(joined(kept), unended)
+            self._write(joined(kept), unended, breathe)
 
     def search(self, features: Tensor, text: Text, beam_size: int) -> Text:
         """Decode a window [1, n_frames, width] and follow so many texts that go on from this one; the best of all.
@@ -171,9 +175,10 @@ class Decoder:
         [(token, logprob)] = self._rules.likeliest(logits, text.tokens, text.last_time, 1)
         text.take(token, logprob, attention, self._rules)
 
-    def _write(self, cache: Cache, texts: list[Text]) -> None:
+    def _write(self, cache: Cache, texts: list[Text], breathe: Callable[[], None]) -> None:
         """Decode token by token, in company."""
         while True:
+            breathe()
             logits, attention = self._run(cache, [text.tokens[-1:] for text in texts])
             unended = []
             for n, text in enumerate(texts):

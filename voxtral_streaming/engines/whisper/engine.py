@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from threadpoolctl import threadpool_limits
 
@@ -50,8 +50,9 @@ class WhisperEngine:
         self._config = model
         self._load = load
         self._shortest_interval = samples_from_ms(streaming.partial_interval_ms)
-        self._scheduler: Scheduler[Recognition | Completion] = Scheduler(model.workers)
+        self._scheduler: Scheduler[Recognition | Completion] = Scheduler()
         self._changed = threading.Condition()
+        self._n_idle = 0  # threads that wait for work
         self._is_closed = False
         self._threads: list[threading.Thread] = []
         self._streams: set[WhisperStream] = set()
@@ -170,8 +171,6 @@ class WhisperEngine:
             log.exception("recognition failed")
             for job in jobs:
                 job.future.set_exception(EngineFailed(f"recognition failed: {error}"))
-        finally:
-            self._done(batch)
 
     def _next_batch(self) -> list[Recognition | Completion]:
         """The jobs to run now; empty when the engine was closed."""
@@ -180,14 +179,17 @@ class WhisperEngine:
                 self._scheduler.drop(lambda job: job.future.cancelled())
                 if batch := self._scheduler.take(_most, _fits):
                     return batch
-                if not self._changed.wait(QUIET_S):
+                self._n_idle += 1
+                is_quiet = not self._changed.wait(QUIET_S)
+                self._n_idle -= 1
+                if is_quiet:
                     give_back()
             return []
 
-    def _done(self, batch: list[Recognition | Completion]) -> None:
+    def _more_urgent(self, jobs: Sequence[Recognition]) -> list[Recognition | Completion]:
+        """What to run before these jobs go on: what ranks higher, if no thread is free for it."""
         with self._changed:
-            self._scheduler.done(batch)
-            self._changed.notify_all()
+            return [] if self._n_idle else self._scheduler.take(_most, _fits, min(job.kind for job in jobs))
 
     def _run(self, batch: list[Recognition | Completion]) -> None:
         """Run jobs that fit together: recognitions, or one completion."""
@@ -202,12 +204,20 @@ class WhisperEngine:
     def _recognise(self, model: Whisper, jobs: list[Recognition]) -> None:
         if not jobs:
             return
-        started = time.monotonic()
+        started, elsewhere_s = time.monotonic(), 0.0
+
+        def breathe() -> None:
+            nonlocal elsewhere_s
+            left = time.monotonic()
+            while batch := self._more_urgent(jobs):
+                self._carry_out(batch)
+            elsewhere_s += time.monotonic() - left
+
         requests = [job.request() for job in jobs]
-        for job, result in zip(jobs, recognise_batch(model, requests), strict=True):
+        for job, result in zip(jobs, recognise_batch(model, requests, breathe), strict=True):
             job.future.set_result(result)
         if jobs[0].kind is Kind.PARTIAL:
-            cost_s = (time.monotonic() - started) / len(jobs)
+            cost_s = (time.monotonic() - started - elsewhere_s) / len(jobs)
             past: float = COST_MEMORY ** len(jobs)
             self._cost_s = past * self._cost_s + (1 - past) * cost_s
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -144,12 +144,19 @@ class Whisper:
         return self._decoder.detect(encoded.features)
 
     def decode(
-        self, batch: Sequence[Encoded], languages: Sequence[str], drafts: Sequence[Sequence[int]] = ()
+        self,
+        batch: Sequence[Encoded],
+        languages: Sequence[str],
+        drafts: Sequence[Sequence[int]] = (),
+        breathe: Callable[[], None] | None = None,
     ) -> list[Decoded]:
-        """Decode windows together, greedily; each comes out as it would alone, and without the draft of its tokens."""
+        """Decode windows together, greedily; each comes out as it would alone, and without the draft of its tokens.
+
+        `breathe` is called between two steps.
+        """
         known = drafts or [()] * len(batch)
         texts = [self._text(*one) for one in zip(batch, languages, known, strict=True)]
-        self._decoder.decode([encoded.features for encoded in batch], texts)
+        self._decoder.decode([encoded.features for encoded in batch], texts, breathe)
         return [self._decoded(language, text) for language, text in zip(languages, texts, strict=True)]
 
     def search(self, encoded: Encoded, language: str, beam_size: int) -> Decoded:

@@ -20,7 +20,9 @@ class NativeDecoder:
         self._model = model
         self._silence = silence
 
-    def decode(self, features: Sequence[Tensor], texts: Sequence[Text]) -> None:
+    def decode(
+        self, features: Sequence[Tensor], texts: Sequence[Text], breathe: Callable[[], None] | None = None
+    ) -> None:
         """Decode greedily; windows whose memories have one length go together."""
         memories = [memory_for(2 * one.shape[1]) for one in features]
         for memory in sorted(set(memories)):

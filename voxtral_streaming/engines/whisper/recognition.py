@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from voxtral_streaming.audio.units import Samples
@@ -38,11 +38,17 @@ class Result:
     decoded: Decoded
 
 
-def recognise_batch(model: Whisper, requests: Sequence[Request]) -> list[Result]:
-    """The greedy results of requests; each is what it would be alone."""
-    encoded = [model.encode(request.samples, request.window) for request in requests]
+def recognise_batch(
+    model: Whisper, requests: Sequence[Request], breathe: Callable[[], None] | None = None
+) -> list[Result]:
+    """The greedy results of requests; each is what it would be alone. `breathe` is called between two steps."""
+    encoded = list[Encoded]()
+    for request in requests:
+        if breathe:
+            breathe()
+        encoded.append(model.encode(request.samples, request.window))
     languages = [language_of(model, request, window) for request, window in zip(requests, encoded, strict=True)]
-    decoded = model.decode(encoded, languages, [request.draft for request in requests])
+    decoded = model.decode(encoded, languages, [request.draft for request in requests], breathe)
     return [Result(request, encoded[n], _without_loop(decoded[n])) for n, request in enumerate(requests)]
 
 

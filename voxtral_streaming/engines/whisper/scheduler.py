@@ -1,9 +1,9 @@
 """Which work an engine thread does next. Pure: no threads, no clock, no model.
 
-Whole utterances go first, oldest first, and of several workers one is always left to them: partials share the
-others, so that under load they become rarer while finals stay on time. Partials gather until one of them is due, and
-are decoded together at a fraction of the cost. A job's samples are taken when it is run and not when
-it is asked for: it hears the newest.
+Whole utterances go first, oldest first, and no worker is too busy for them: between two steps of its work it does what
+ranks higher, if no other worker is free for that. So under load partials become rarer while finals stay on time.
+Partials gather until one of them is due, and are decoded together at a fraction of the cost. A job's samples are taken
+when it is run and not when it is asked for: it hears the newest.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Generic, Protocol, TypeVar
 
-PARTIAL_SHARE = 0.7  # of the time of the workers that partials may have
+PARTIAL_SHARE = 0.7  # of the time of the workers that are theirs: all but one of several
 
 
 class Kind(IntEnum):
@@ -40,10 +40,8 @@ JobT = TypeVar("JobT", bound=Job)
 class Scheduler(Generic[JobT]):
     """The jobs that wait, in the order of asking."""
 
-    def __init__(self, n_workers: int) -> None:
+    def __init__(self) -> None:
         self._jobs: list[JobT] = []
-        self._most_partials = n_workers_for_partials(n_workers)
-        self._partials: list[list[JobT]] = []  # the batches that are being worked at
 
     def add(self, job: JobT) -> None:
         """Let a job wait for its turn."""
@@ -53,15 +51,16 @@ class Scheduler(Generic[JobT]):
         """Forget the jobs that nobody waits for any more."""
         self._jobs = [job for job in self._jobs if not is_given_up(job)]
 
-    def take(self, most: Callable[[JobT], int], fits: Callable[[JobT, JobT], bool]) -> list[JobT]:
+    def take(
+        self, most: Callable[[JobT], int], fits: Callable[[JobT, JobT], bool], before: int = len(Kind)
+    ) -> list[JobT]:
         """The next jobs to run together: the first in rank, then those that fit beside it, `most(first)` in all.
 
-        Neither partials nor recordings keep company with a whole text, which would wait for them. The batch is to be
-        given back when it is `done`.
+        Neither partials nor recordings keep company with a whole text, which would wait for them. Only kinds that
+        rank before `before` count.
         """
         is_due = any(job.is_due for job in self._jobs if job.kind is Kind.PARTIAL)
-        may_be_partial = is_due and len(self._partials) < self._most_partials
-        ready = [job for job in self._jobs if may_be_partial or job.kind is not Kind.PARTIAL]
+        ready = [job for job in self._jobs if job.kind < before and (is_due or job.kind is not Kind.PARTIAL)]
         ranked = sorted(ready, key=lambda job: (job.kind, not job.is_due))  # stable: then the order of asking
         batch = [
             job for n, job in enumerate(ranked) if n == 0 or (_ranks_with(ranked[0], job) and fits(ranked[0], job))
@@ -69,22 +68,11 @@ class Scheduler(Generic[JobT]):
         batch = batch[: most(batch[0])] if batch else []
         chosen = {id(job) for job in batch}
         self._jobs = [job for job in self._jobs if id(job) not in chosen]
-        if batch and batch[0].kind is Kind.PARTIAL:
-            self._partials.append(batch)
         return batch
-
-    def done(self, batch: list[JobT]) -> None:
-        """A batch was worked at."""
-        self._partials = [other for other in self._partials if other is not batch]
 
 
 def _ranks_with(first: Job, other: Job) -> bool:
     return first.kind == other.kind or max(first.kind, other.kind) < Kind.PARTIAL
-
-
-def n_workers_for_partials(n_workers: int) -> int:
-    """How many of the workers may be at work on partials at a time."""
-    return max(1, n_workers - 1)
 
 
 def partial_interval(shortest: int, n_streams: int, cost_s: float, n_workers: int, rate: int) -> int:
@@ -93,4 +81,4 @@ def partial_interval(shortest: int, n_streams: int, cost_s: float, n_workers: in
     `shortest` is the interval of an idle machine in samples, `cost_s` what a partial costs a worker in seconds,
     `rate` samples per second.
     """
-    return max(shortest, round(n_streams * cost_s / (PARTIAL_SHARE * n_workers_for_partials(n_workers)) * rate))
+    return max(shortest, round(n_streams * cost_s / (PARTIAL_SHARE * max(1, n_workers - 1)) * rate))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -116,8 +116,13 @@ def is_loop(tokens: Sequence[int], most_again: int) -> bool:
 class TextDecoder(Protocol):
     """Makes texts of what the encoder made of windows: [1, n_frames, width]."""
 
-    def decode(self, features: Sequence[Tensor], texts: Sequence[Text]) -> None:
-        """Take texts to their ends, greedily; each comes out as it would alone, whatever its draft."""
+    def decode(
+        self, features: Sequence[Tensor], texts: Sequence[Text], breathe: Callable[[], None] | None = None
+    ) -> None:
+        """Take texts to their ends, greedily; each comes out as it would alone, whatever its draft.
+
+        `breathe` is called between two steps, if there are several.
+        """
 
     def search(self, features: Tensor, text: Text, beam_size: int) -> Text:
         """The best of so many ways in which a text goes on."""
