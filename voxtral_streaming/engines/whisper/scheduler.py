@@ -12,7 +12,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Generic, Protocol, TypeVar
 
-PARTIAL_SHARE = 0.7  # of the time of the workers that are theirs: all but one of several
+PARTIAL_SHARE = 0.5  # of the time of all workers that partials may have
 
 
 class Kind(IntEnum):
@@ -76,9 +76,9 @@ def _ranks_with(first: Job, other: Job) -> bool:
 
 
 def partial_interval(shortest: int, n_streams: int, cost_s: float, n_workers: int, rate: int) -> int:
-    """New samples between two partials of a stream, so that partials take so much of their workers' time and no more.
+    """New samples between two partials of a stream, so that partials take their share of the workers' time and no more.
 
     `shortest` is the interval of an idle machine in samples, `cost_s` what a partial costs a worker in seconds,
     `rate` samples per second.
     """
-    return max(shortest, round(n_streams * cost_s / (PARTIAL_SHARE * max(1, n_workers - 1)) * rate))
+    return max(shortest, round(n_streams * cost_s / (PARTIAL_SHARE * n_workers) * rate))
