@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -74,6 +75,14 @@ def test_between_two_steps_there_is_a_breath_that_changes_nothing(model: Whisper
     assert n_tokens < len(steps) < n_tokens + 3 * len(requests)  # each window, each text, each token of the longer one
 
 
+def test_a_beam_breathes_as_well(model: Whisper, clips: list[Samples]) -> None:
+    [greedy], steps = recognise_batch(model, [request(clips[2])]), list[str]()
+    doubtful = replace(greedy, decoded=replace(greedy.decoded, logprob=SURE_LOGPROB - 0.1))
+    found = finalised(model, doubtful, lambda: steps.append(""))
+    assert found.decoded == finalised(model, doubtful).decoded
+    assert len(steps) >= len(found.decoded.draft)
+
+
 @pytest.mark.parametrize("window", [900, 1200, 1600, 2000, LONGEST])
 def test_the_window_does_not_change_the_words(model: Whisper, clips: list[Samples], window: int) -> None:
     longer = final(model, request(clips[0], window))
@@ -133,9 +142,9 @@ def test_a_loop_is_heard_in_a_longer_window_and_searched_there(
     searched: list[tuple[int, int]] = []
     search = model.search
 
-    def noted(encoded: Encoded, language: str, beam_size: int) -> Decoded:
+    def noted(encoded: Encoded, language: str, beam_size: int, breathe: Callable[[], None] | None) -> Decoded:
         searched.append((encoded.window, beam_size))
-        return search(encoded, language, beam_size)
+        return search(encoded, language, beam_size, breathe)
 
     [greedy] = recognise_batch(model, [request(clips[2])])
     monkeypatch.setattr(model, "search", noted)

@@ -74,7 +74,7 @@ class Decoder:
         if unended:
             self._write(joined(kept), unended, breathe)
 
-    def search(self, features: Tensor, text: Text, beam_size: int) -> Text:
+    def search(self, features: Tensor, text: Text, beam_size: int, breathe: Callable[[], None] | None = None) -> Text:
         """Decode a window [1, n_frames, width] and follow so many texts that go on from this one; the best of all.
 
         A text is ended where its end is among the best two that may come next; two such are compared.
@@ -99,6 +99,8 @@ class Decoder:
                 return max(ended, key=lambda one: (not one.is_cut, one.score))
             live = branches
             cache.branch(parents)
+            if breathe:
+                breathe()
             logits, attention = self._run(cache, [one.tokens[-1:] for one in live])
 
     def _ranked(self, live: Sequence[Text], logits: Logits, n_each: int) -> list[tuple[int, int, float]]:

@@ -186,7 +186,21 @@ class WhisperEngine:
                     give_back()
             return []
 
-    def _more_urgent(self, jobs: Sequence[Recognition]) -> list[Recognition | Completion]:
+    def _breathing(
+        self, jobs: Sequence[Recognition | Completion], elsewhere_s: list[float] | None = None
+    ) -> Callable[[], None]:
+        """What is done between two steps of these jobs; how long it took is put into the list."""
+
+        def breathe() -> None:
+            while batch := self._more_urgent(jobs):
+                left = time.monotonic()
+                self._carry_out(batch)
+                if elsewhere_s is not None:
+                    elsewhere_s.append(time.monotonic() - left)
+
+        return breathe
+
+    def _more_urgent(self, jobs: Sequence[Recognition | Completion]) -> list[Recognition | Completion]:
         """What to run before these jobs go on: what ranks higher, if no thread is free for it."""
         with self._changed:
             return [] if self._n_idle else self._scheduler.take(_most, _fits, min(job.kind for job in jobs))
@@ -197,27 +211,19 @@ class WhisperEngine:
         self._recognise(model, [job for job in batch if isinstance(job, Recognition)])
         for job in batch:
             if isinstance(job, Completion):
-                result = finalised(model, job.result)
+                result = finalised(model, job.result, self._breathing([job]))
                 words = model.align(result.encoded, result.decoded) if job.wants_words else []
                 job.future.set_result((result, words))
 
     def _recognise(self, model: Whisper, jobs: list[Recognition]) -> None:
         if not jobs:
             return
-        started, elsewhere_s = time.monotonic(), 0.0
-
-        def breathe() -> None:
-            nonlocal elsewhere_s
-            left = time.monotonic()
-            while batch := self._more_urgent(jobs):
-                self._carry_out(batch)
-            elsewhere_s += time.monotonic() - left
-
+        started, elsewhere_s = time.monotonic(), list[float]()
         requests = [job.request() for job in jobs]
-        for job, result in zip(jobs, recognise_batch(model, requests, breathe), strict=True):
+        for job, result in zip(jobs, recognise_batch(model, requests, self._breathing(jobs, elsewhere_s)), strict=True):
             job.future.set_result(result)
         if jobs[0].kind is Kind.PARTIAL:
-            cost_s = (time.monotonic() - started - elsewhere_s) / len(jobs)
+            cost_s = (time.monotonic() - started - sum(elsewhere_s)) / len(jobs)
             past: float = COST_MEMORY ** len(jobs)
             self._cost_s = past * self._cost_s + (1 - past) * cost_s
 

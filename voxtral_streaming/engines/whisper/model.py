@@ -159,10 +159,12 @@ class Whisper:
         self._decoder.decode([encoded.features for encoded in batch], texts, breathe)
         return [self._decoded(language, text) for language, text in zip(languages, texts, strict=True)]
 
-    def search(self, encoded: Encoded, language: str, beam_size: int) -> Decoded:
-        """Decode a window and follow so many hypotheses."""
+    def search(
+        self, encoded: Encoded, language: str, beam_size: int, breathe: Callable[[], None] | None = None
+    ) -> Decoded:
+        """Decode a window and follow so many hypotheses; `breathe` is called between two steps."""
         text = replace(self._text(encoded, language), most_again=2 * MOST_AGAIN)  # somebody may well say it twice
-        return self._decoded(language, self._decoder.search(encoded.features, text, beam_size))
+        return self._decoded(language, self._decoder.search(encoded.features, text, beam_size, breathe))
 
     def _text(self, encoded: Encoded, language: str, draft: Sequence[int] = ()) -> Text:
         last_time = self.first_time + -(-encoded.n_samples // TIME_STEP) + LATE

@@ -29,7 +29,7 @@ class NativeDecoder:
             members = [n for n, own in enumerate(memories) if own == memory]
             self._generate([features[n] for n in members], [texts[n] for n in members], memory, beam_size=1)
 
-    def search(self, features: Tensor, text: Text, beam_size: int) -> Text:
+    def search(self, features: Tensor, text: Text, beam_size: int, breathe: Callable[[], None] | None = None) -> Text:
         """Follow so many hypotheses; the best."""
         self._generate([features], [text], 2 * features.shape[1], beam_size)
         return text

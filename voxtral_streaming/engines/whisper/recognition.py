@@ -52,27 +52,30 @@ def recognise_batch(
     return [Result(request, encoded[n], _without_loop(decoded[n])) for n, request in enumerate(requests)]
 
 
-def finalised(model: Whisper, result: Result) -> Result:
-    """The result if it is sure, or what a beam finds; a loop, or no words, are heard again in a longer window."""
+def finalised(model: Whisper, result: Result, breathe: Callable[[], None] | None = None) -> Result:
+    """The result if it is sure, or what a beam finds; a loop, or no words, are heard again in a longer window.
+
+    `breathe` is called between two steps.
+    """
     decoded = result.decoded
     if not _is_doubtful(decoded):
         return result
     has_words = bool(decoded.words)  # else a beam would hear some in silence
     if has_words and not _is_loop(decoded):
-        decoded = model.search(result.encoded, decoded.language, BEAM)
+        decoded = model.search(result.encoded, decoded.language, BEAM, breathe)
     if (not has_words or _is_loop(decoded)) and result.encoded.window < LONGEST:
-        result = _heard_again(model, result)
+        result = _heard_again(model, result, breathe)
         decoded = result.decoded
         if has_words and _is_doubtful(decoded):
-            decoded = model.search(result.encoded, decoded.language, BEAM)
+            decoded = model.search(result.encoded, decoded.language, BEAM, breathe)
     return replace(result, decoded=_without_loop(decoded))
 
 
-def _heard_again(model: Whisper, result: Result) -> Result:
+def _heard_again(model: Whisper, result: Result, breathe: Callable[[], None] | None) -> Result:
     """The same samples in a longer window."""
     window = next(memory for memory in MEMORIES if memory > result.encoded.window)
     encoded = model.encode(result.request.samples, window)
-    [decoded] = model.decode([encoded], [result.decoded.language], [result.decoded.draft])
+    [decoded] = model.decode([encoded], [result.decoded.language], [result.decoded.draft], breathe)
     return replace(result, encoded=encoded, decoded=decoded)
 
 

@@ -124,8 +124,8 @@ class TextDecoder(Protocol):
         `breathe` is called between two steps, if there are several.
         """
 
-    def search(self, features: Tensor, text: Text, beam_size: int) -> Text:
-        """The best of so many ways in which a text goes on."""
+    def search(self, features: Tensor, text: Text, beam_size: int, breathe: Callable[[], None] | None = None) -> Text:
+        """The best of so many ways in which a text goes on; `breathe` is called as in `decode`."""
 
     def detect(self, features: Tensor) -> list[tuple[str, float]]:
         """Languages and their probabilities, the likeliest first."""
