@@ -40,7 +40,7 @@ async def sample(config: Config) -> Samples:
 async def max_sessions(config: Config, engine: Engine, sentence: Awaitable[Samples]) -> int:
     """As many as are configured; or else as the engine says that it can take; or else as it has time for.
 
-    Partials may take most of an engine's time, and finals must not wait for each other. An engine that recognises
+    Partials take half of an engine's time, and finals must not wait for each other. An engine that recognises
     speech 50 times faster than it is spoken takes eight sessions. `sentence` is awaited only where that is measured.
     """
     can = engine.capabilities

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -23,6 +23,7 @@ from voxtral_streaming.engines.whisper.model import Whisper
 from voxtral_streaming.engines.whisper.parts import LONGEST_PART, ends_sentence
 from voxtral_streaming.engines.whisper.recognition import Request, Result, recognise_batch
 from voxtral_streaming.engines.whisper.scheduler import Kind
+from voxtral_streaming.engines.whisper.texts import Breath
 from voxtral_streaming.errors import EngineFailed, UnsupportedOption
 from voxtral_streaming.transcript import Hypothesis
 
@@ -341,7 +342,7 @@ async def test_only_texts_of_different_streams_keep_company(
     batches: list[int] = []
     begun, go_on = threading.Semaphore(0), threading.Event()
 
-    def held(model: Whisper, requests: Sequence[Request], breathe: Callable[[], None]) -> list[Result]:
+    def held(model: Whisper, requests: Sequence[Request], breathe: Breath) -> list[Result]:
         batches.append(len(requests))
         begun.release()
         go_on.wait(10)
@@ -369,7 +370,7 @@ async def test_a_final_goes_before_a_partial_that_the_only_thread_is_at(
 ) -> None:
     begun, go_on, order = threading.Event(), threading.Event(), list[Kind]()
 
-    def held(model: Whisper, requests: Sequence[Request], breathe: Callable[[], None]) -> list[Result]:
+    def held(model: Whisper, requests: Sequence[Request], breathe: Breath) -> list[Result]:
         begun.set()
         go_on.wait(10)
         return recognise_batch(model, requests, breathe)

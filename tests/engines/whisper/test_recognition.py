@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -22,6 +21,7 @@ from voxtral_streaming.engines.whisper.recognition import (
     n_before_repeats,
     recognise_batch,
 )
+from voxtral_streaming.engines.whisper.texts import Breath
 from voxtral_streaming.engines.whisper.windows import LONGEST, MEMORIES, window_for
 
 
@@ -142,7 +142,7 @@ def test_a_loop_is_heard_in_a_longer_window_and_searched_there(
     searched: list[tuple[int, int]] = []
     search = model.search
 
-    def noted(encoded: Encoded, language: str, beam_size: int, breathe: Callable[[], None] | None) -> Decoded:
+    def noted(encoded: Encoded, language: str, beam_size: int, breathe: Breath) -> Decoded:
         searched.append((encoded.window, beam_size))
         return search(encoded, language, beam_size, breathe)
 

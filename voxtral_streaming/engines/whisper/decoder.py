@@ -8,7 +8,7 @@ decoded does not depend on the draft, only how long it takes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from tempfile import gettempdir
 
@@ -30,7 +30,7 @@ from voxtral_streaming.engines.whisper.graph import (
     token_graph,
 )
 from voxtral_streaming.engines.whisper.rules import Logits, Rules, log_sum
-from voxtral_streaming.engines.whisper.texts import Text
+from voxtral_streaming.engines.whisper.texts import Breath, Text, no_breath
 from voxtral_streaming.engines.whisper.weights import refusal_told
 from voxtral_streaming.memory import in_a_file
 
@@ -59,11 +59,8 @@ class Decoder:
             self._embeddings = replace(embeddings, values=in_a_file(embeddings.values))
         self._past, self._cross = (caches(kind, self._shape.n_layers) for kind in ("past", "cross"))
 
-    def decode(
-        self, features: Sequence[Tensor], texts: Sequence[Text], breathe: Callable[[], None] | None = None
-    ) -> None:
+    def decode(self, features: Sequence[Tensor], texts: Sequence[Text], breathe: Breath = no_breath) -> None:
         """Decode windows [1, n_frames, width] greedily, to the ends of their texts; each as it would be alone."""
-        breathe = breathe or (lambda: None)
         kept, unended = list[Cache](), list[Text]()
         for one, text in zip(features, texts, strict=True):
             breathe()
@@ -74,7 +71,7 @@ class Decoder:
         if unended:
             self._write(joined(kept), unended, breathe)
 
-    def search(self, features: Tensor, text: Text, beam_size: int, breathe: Callable[[], None] | None = None) -> Text:
+    def search(self, features: Tensor, text: Text, beam_size: int, breathe: Breath = no_breath) -> Text:
         """Decode a window [1, n_frames, width] and follow so many texts that go on from this one; the best of all.
 
         A text is ended where its end is among the best two that may come next; two such are compared.
@@ -99,8 +96,7 @@ class Decoder:
                 return max(ended, key=lambda one: (not one.is_cut, one.score))
             live = branches
             cache.branch(parents)
-            if breathe:
-                breathe()
+            breathe()
             logits, attention = self._run(cache, [one.tokens[-1:] for one in live])
 
     def _ranked(self, live: Sequence[Text], logits: Logits, n_each: int) -> list[tuple[int, int, float]]:
@@ -177,7 +173,7 @@ class Decoder:
         [(token, logprob)] = self._rules.likeliest(logits, text.tokens, text.last_time, 1)
         text.take(token, logprob, attention, self._rules)
 
-    def _write(self, cache: Cache, texts: list[Text], breathe: Callable[[], None]) -> None:
+    def _write(self, cache: Cache, texts: list[Text], breathe: Breath) -> None:
         """Decode token by token, in company."""
         while True:
             breathe()

@@ -20,6 +20,7 @@ from voxtral_streaming.engines.whisper.model import Whisper
 from voxtral_streaming.engines.whisper.recognition import finalised, recognise_batch
 from voxtral_streaming.engines.whisper.scheduler import Kind, Scheduler, partial_interval
 from voxtral_streaming.engines.whisper.stream import WhisperStream
+from voxtral_streaming.engines.whisper.texts import Breath
 from voxtral_streaming.engines.whisper.weights import model_folder
 from voxtral_streaming.engines.whisper.windows import HOP, LONGEST, SILENCE
 from voxtral_streaming.errors import EngineFailed
@@ -186,9 +187,7 @@ class WhisperEngine:
                     give_back()
             return []
 
-    def _breathing(
-        self, jobs: Sequence[Recognition | Completion], elsewhere_s: list[float] | None = None
-    ) -> Callable[[], None]:
+    def _breathing(self, jobs: Sequence[Recognition | Completion], elsewhere_s: list[float] | None = None) -> Breath:
         """What is done between two steps of these jobs; how long it took is put into the list."""
 
         def breathe() -> None:

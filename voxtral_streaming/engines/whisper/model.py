@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -25,7 +25,7 @@ from voxtral_streaming.engines.whisper.device import encoder_threads, takes_gpu
 from voxtral_streaming.engines.whisper.drafts import N_TIMES, TIME_STEP
 from voxtral_streaming.engines.whisper.native import NativeDecoder
 from voxtral_streaming.engines.whisper.rules import Rules
-from voxtral_streaming.engines.whisper.texts import MOST_AGAIN, Text, TextDecoder
+from voxtral_streaming.engines.whisper.texts import MOST_AGAIN, Breath, Text, TextDecoder, no_breath
 from voxtral_streaming.engines.whisper.weights import MODEL_FILE, encoder_folder
 from voxtral_streaming.engines.whisper.windows import HOP
 from voxtral_streaming.errors import EngineUnavailable
@@ -148,7 +148,7 @@ class Whisper:
         batch: Sequence[Encoded],
         languages: Sequence[str],
         drafts: Sequence[Sequence[int]] = (),
-        breathe: Callable[[], None] | None = None,
+        breathe: Breath = no_breath,
     ) -> list[Decoded]:
         """Decode windows together, greedily; each comes out as it would alone, and without the draft of its tokens.
 
@@ -159,9 +159,7 @@ class Whisper:
         self._decoder.decode([encoded.features for encoded in batch], texts, breathe)
         return [self._decoded(language, text) for language, text in zip(languages, texts, strict=True)]
 
-    def search(
-        self, encoded: Encoded, language: str, beam_size: int, breathe: Callable[[], None] | None = None
-    ) -> Decoded:
+    def search(self, encoded: Encoded, language: str, beam_size: int, breathe: Breath = no_breath) -> Decoded:
         """Decode a window and follow so many hypotheses; `breathe` is called between two steps."""
         text = replace(self._text(encoded, language), most_again=2 * MOST_AGAIN)  # somebody may well say it twice
         return self._decoded(language, self._decoder.search(encoded.features, text, beam_size, breathe))

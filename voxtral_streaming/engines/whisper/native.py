@@ -8,7 +8,7 @@ import ctranslate2
 import numpy as np
 
 from voxtral_streaming.engines.whisper.checkpoint import Tensor
-from voxtral_streaming.engines.whisper.texts import Text
+from voxtral_streaming.engines.whisper.texts import Breath, Text, no_breath
 from voxtral_streaming.engines.whisper.windows import memory_for
 
 
@@ -20,16 +20,14 @@ class NativeDecoder:
         self._model = model
         self._silence = silence
 
-    def decode(
-        self, features: Sequence[Tensor], texts: Sequence[Text], breathe: Callable[[], None] | None = None
-    ) -> None:
+    def decode(self, features: Sequence[Tensor], texts: Sequence[Text], breathe: Breath = no_breath) -> None:
         """Decode greedily; windows whose memories have one length go together."""
         memories = [memory_for(2 * one.shape[1]) for one in features]
         for memory in sorted(set(memories)):
             members = [n for n, own in enumerate(memories) if own == memory]
             self._generate([features[n] for n in members], [texts[n] for n in members], memory, beam_size=1)
 
-    def search(self, features: Tensor, text: Text, beam_size: int, breathe: Callable[[], None] | None = None) -> Text:
+    def search(self, features: Tensor, text: Text, beam_size: int, breathe: Breath = no_breath) -> Text:
         """Follow so many hypotheses; the best."""
         self._generate([features], [text], 2 * features.shape[1], beam_size)
         return text

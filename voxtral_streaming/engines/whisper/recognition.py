@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from voxtral_streaming.audio.units import Samples
 from voxtral_streaming.engines.whisper.model import Decoded, Encoded, Whisper
 from voxtral_streaming.engines.whisper.passages import Passage
+from voxtral_streaming.engines.whisper.texts import Breath, no_breath
 from voxtral_streaming.engines.whisper.windows import LONGEST, MEMORIES
 
 SURE = 0.8  # probability at which a language other than the expected one is believed
@@ -38,21 +39,18 @@ class Result:
     decoded: Decoded
 
 
-def recognise_batch(
-    model: Whisper, requests: Sequence[Request], breathe: Callable[[], None] | None = None
-) -> list[Result]:
+def recognise_batch(model: Whisper, requests: Sequence[Request], breathe: Breath = no_breath) -> list[Result]:
     """The greedy results of requests; each is what it would be alone. `breathe` is called between two steps."""
     encoded = list[Encoded]()
     for request in requests:
-        if breathe:
-            breathe()
+        breathe()
         encoded.append(model.encode(request.samples, request.window))
     languages = [language_of(model, request, window) for request, window in zip(requests, encoded, strict=True)]
     decoded = model.decode(encoded, languages, [request.draft for request in requests], breathe)
     return [Result(request, encoded[n], _without_loop(decoded[n])) for n, request in enumerate(requests)]
 
 
-def finalised(model: Whisper, result: Result, breathe: Callable[[], None] | None = None) -> Result:
+def finalised(model: Whisper, result: Result, breathe: Breath = no_breath) -> Result:
     """The result if it is sure, or what a beam finds; a loop, or no words, are heard again in a longer window.
 
     `breathe` is called between two steps.
@@ -71,7 +69,7 @@ def finalised(model: Whisper, result: Result, breathe: Callable[[], None] | None
     return replace(result, decoded=_without_loop(decoded))
 
 
-def _heard_again(model: Whisper, result: Result, breathe: Callable[[], None] | None) -> Result:
+def _heard_again(model: Whisper, result: Result, breathe: Breath) -> Result:
     """The same samples in a longer window."""
     window = next(memory for memory in MEMORIES if memory > result.encoded.window)
     encoded = model.encode(result.request.samples, window)

@@ -59,8 +59,9 @@ class Scheduler(Generic[JobT]):
         Neither partials nor recordings keep company with a whole text, which would wait for them. Only kinds that
         rank before `before` count.
         """
-        is_due = any(job.is_due for job in self._jobs if job.kind is Kind.PARTIAL)
-        ready = [job for job in self._jobs if job.kind < before and (is_due or job.kind is not Kind.PARTIAL)]
+        asked = [job for job in self._jobs if job.kind < before]
+        is_due = any(job.is_due for job in asked if job.kind is Kind.PARTIAL)
+        ready = [job for job in asked if is_due or job.kind is not Kind.PARTIAL]
         ranked = sorted(ready, key=lambda job: (job.kind, not job.is_due))  # stable: then the order of asking
         batch = [
             job for n, job in enumerate(ranked) if n == 0 or (_ranks_with(ranked[0], job) and fits(ranked[0], job))

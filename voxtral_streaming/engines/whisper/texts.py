@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
@@ -113,18 +113,23 @@ def is_loop(tokens: Sequence[int], most_again: int) -> bool:
     return False
 
 
+Breath: TypeAlias = Callable[[], None]  # called between two steps: what can be done meanwhile
+
+
+def no_breath() -> None:
+    """Go on at once."""
+
+
 class TextDecoder(Protocol):
     """Makes texts of what the encoder made of windows: [1, n_frames, width]."""
 
-    def decode(
-        self, features: Sequence[Tensor], texts: Sequence[Text], breathe: Callable[[], None] | None = None
-    ) -> None:
+    def decode(self, features: Sequence[Tensor], texts: Sequence[Text], breathe: Breath = no_breath) -> None:
         """Take texts to their ends, greedily; each comes out as it would alone, whatever its draft.
 
         `breathe` is called between two steps, if there are several.
         """
 
-    def search(self, features: Tensor, text: Text, beam_size: int, breathe: Callable[[], None] | None = None) -> Text:
+    def search(self, features: Tensor, text: Text, beam_size: int, breathe: Breath = no_breath) -> Text:
         """The best of so many ways in which a text goes on; `breathe` is called as in `decode`."""
 
     def detect(self, features: Tensor) -> list[tuple[str, float]]:
