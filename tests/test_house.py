@@ -31,7 +31,12 @@ FLOORS = (  # from the ground up; a room sees its own floor and those below
     ("voxtral_streaming.audio",),
     ("voxtral_streaming.vad",),
     ("voxtral_streaming.engines",),
-    ("voxtral_streaming.recognise", "voxtral_streaming.utterance", "voxtral_streaming.asking"),
+    (
+        "voxtral_streaming.recognise",
+        "voxtral_streaming.utterance",
+        "voxtral_streaming.silences",
+        "voxtral_streaming.asking",
+    ),
     ("voxtral_streaming.transcriber", "voxtral_streaming.client"),
     ("voxtral_streaming.server",),
     ("voxtral_streaming.cli",),

@@ -12,7 +12,7 @@ from itertools import pairwise
 from math import inf
 from typing import TypeAlias
 
-from voxtral_streaming.transcript import Segment, Transcript, Word
+from voxtral_streaming.transcript import Segment, Transcript, Word, spellings
 
 MAX_LINES = 2
 MAX_COLUMNS = 42  # per line; a character of Chinese, Japanese or Korean takes two
@@ -76,24 +76,9 @@ def _cues(segment: Segment) -> Iterator[Cue]:
 
 
 def _pieces(words: Sequence[Word], text: str) -> list[_Piece]:
-    timed = zip(words, _spellings(words, text), strict=True)
+    timed = zip(words, spellings(words, text), strict=True)
     whole = [_piece(spelling, _ms(word.start), _ms(word.end)) for word, spelling in timed if spelling.strip()]
     return [part for piece in whole for part in _parts(piece)]
-
-
-def _spellings(words: Sequence[Word], text: str) -> list[str]:
-    """The text cut in front of each word but the first; where the words are not those of the text, the words."""
-    bare = [" ".join(word.text.split()) for word in words]
-    starts, position = [], 0
-    for word in bare:
-        found = text.find(word, position)
-        if found < 0:
-            return [f"{word} " for word in bare]
-        starts.append(found)
-        position = found + len(word)
-    edges = [*starts, len(text)]
-    edges[0] = 0
-    return [text[start:end] for start, end in pairwise(edges)]
 
 
 def _ms(seconds: float) -> int:

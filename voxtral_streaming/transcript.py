@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeAlias
 
 from voxtral_streaming.audio.clock import seconds
@@ -142,3 +143,18 @@ class Transcript:
                 spoken[segment.language] = spoken.get(segment.language, 0.0) + segment.end - segment.start
         language = max(spoken, key=lambda name: spoken[name]) if spoken else None
         return cls(" ".join(segment.text for segment in segments), tuple(segments), language, duration)
+
+
+def spellings(words: Sequence[Word], text: str) -> list[str]:
+    """The text cut in front of each word but the first; where the words are not those of the text, the words."""
+    bare = [" ".join(word.text.split()) for word in words]
+    starts, position = [], 0
+    for word in bare:
+        found = text.find(word, position)
+        if found < 0:
+            return [f"{word} " for word in bare]
+        starts.append(found)
+        position = found + len(word)
+    edges = [*starts, len(text)]
+    edges[0] = 0
+    return [text[start:end] for start, end in pairwise(edges)]

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Coroutine
 
 from voxtral_streaming.engines.base import Stream
+from voxtral_streaming.silences import Silence, apart
 from voxtral_streaming.transcript import Event, Final, Hypothesis, Partial, SpeechStarted, SpeechStopped
 from voxtral_streaming.vad import activity
 from voxtral_streaming.vad.activity import Activity
@@ -26,6 +27,8 @@ class Utterance:
         self._stream = stream
         self._partials = partials
         self._is_lull = False
+        self._stopped = start  # where speech last stopped
+        self._silences: list[Silence] = []
         self._turned = asyncio.Event()  # a lull, the end of a lull, or the endpoint
         self._over = asyncio.Event()  # the endpoint
         self._events: deque[Event] = deque([SpeechStarted(number, start)])
@@ -62,8 +65,11 @@ class Utterance:
             case activity.Pause():
                 self._turn(is_lull=True)
             case activity.SpeechStopped(at):
+                self._stopped = at
                 self._emit(SpeechStopped(self._number, at))
                 self._turn(is_lull=True)  # the lull lasts: worth asking for what will be final
+            case activity.SpeechResumed(at, is_apart):
+                self._silences.append(Silence(self._stopped, at, is_apart))
             case activity.Endpoint():
                 self._over.set()
                 self._turn(is_lull=True)
@@ -82,7 +88,8 @@ class Utterance:
             self._emitted.clear()
             await self._emitted.wait()
         if not self.following.cancelled():
-            yield self.following.result()
+            for final in apart(self.following.result(), self._silences):
+                yield final
 
     def forget(self) -> None:
         """Give the utterance up before its end; it gets no final."""

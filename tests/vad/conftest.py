@@ -19,6 +19,7 @@ from voxtral_streaming.vad.activity import (
     Endpointer,
     Pause,
     Speech,
+    SpeechResumed,
     SpeechStarted,
     SpeechStopped,
 )
@@ -33,8 +34,9 @@ DURATIONS = {
     "pre_roll_ms": 64,
     "pause_ms": 96,
     "endpoint_silence_ms": 512,
+    "recording_silence_ms": 1024,
 }
-NAMES = {SpeechStarted: "start", Pause: "pause", SpeechStopped: "stop", Endpoint: "end"}
+NAMES = {SpeechStarted: "start", Pause: "pause", SpeechStopped: "stop", SpeechResumed: "resume", Endpoint: "end"}
 
 Open = Callable[..., Endpointer]
 Sound = Callable[[str], Samples]
@@ -81,15 +83,20 @@ def _syllable(rng: np.random.Generator) -> NDArray[np.float64]:
 
 @pytest.fixture(scope="session")
 def open_energy() -> Open:
-    """An endpointer whose verdicts are known: 4 frames start, 3 pause, 7 stop, 16 end, 2 roll before."""
+    """An endpointer whose verdicts are known: 4 frames start, 3 pause, 7 stop, 16 end, 2 roll before.
 
-    def open_it(*, engine_limit_s: float = 28.0, detect_turns: bool = True, **settings: float) -> Endpointer:
+    Of a recording 32 end, unless it is long.
+    """
+
+    def open_it(
+        *, engine_limit_s: float = 28.0, detect_turns: bool = True, is_live: bool = True, **settings: float
+    ) -> Endpointer:
         every = {**DURATIONS, "threshold": THRESHOLD, "detector": "energy", "max_utterance_s": 28.0, **settings}
         vad = {name: value for name, value in every.items() if name in VadConfig.model_fields}
         streaming = {name: value for name, value in every.items() if name in StreamingConfig.model_fields}
         assert len(vad) + len(streaming) == len(every)
         sections = VadConfig.model_validate(vad), StreamingConfig.model_validate(streaming)
-        return open_endpointer(*sections, engine_limit_s, detect_turns=detect_turns)
+        return open_endpointer(*sections, engine_limit_s, detect_turns=detect_turns, is_live=is_live)
 
     return open_it
 
@@ -110,6 +117,10 @@ def tell() -> Tell:
     return lambda activities: " ".join(_words(activities))
 
 
+def _name(activity: Activity) -> str:
+    return "apart" if isinstance(activity, SpeechResumed) and activity.is_apart else NAMES[type(activity)]
+
+
 def _words(activities: Iterable[Activity]) -> Iterator[str]:
     for is_speech, group in groupby(activities, lambda activity: isinstance(activity, Speech)):
         found = list(group)
@@ -117,7 +128,7 @@ def _words(activities: Iterable[Activity]) -> Iterator[str]:
             speech = [activity for activity in found if isinstance(activity, Speech)]
             yield f"{_frames(speech[0].at)}-{_frames(speech[-1].at + len(speech[-1].samples))}"
         else:
-            yield from (f"{NAMES[type(activity)]}@{_frames(activity.at)}" for activity in found)
+            yield from (f"{_name(activity)}@{_frames(activity.at)}" for activity in found)
 
 
 def _frames(position: int) -> str:
@@ -150,6 +161,9 @@ def _check_laws(activities: Sequence[Activity], samples: Samples, limit_s: float
         elif isinstance(activity, SpeechStopped):
             assert start is not None
             assert isinstance(last, Speech | Pause)
+        elif isinstance(activity, SpeechResumed):
+            assert start is not None
+            assert isinstance(last, Speech | SpeechStopped)
         else:
             assert start is not None
             assert not isinstance(last, SpeechStarted)

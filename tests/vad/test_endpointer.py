@@ -32,8 +32,10 @@ timings = st.fixed_dictionaries(
         "pre_roll_ms": milliseconds,
         "pause_ms": milliseconds,
         "endpoint_silence_ms": milliseconds,
+        "recording_silence_ms": milliseconds,
         "engine_limit_s": limits_s,
         "detect_turns": st.booleans(),
+        "is_live": st.booleans(),
     }
 )
 UNTIL_FLUSHED = {
@@ -42,8 +44,10 @@ UNTIL_FLUSHED = {
     "pre_roll_ms": 0,
     "pause_ms": 0,
     "endpoint_silence_ms": 0,
+    "recording_silence_ms": 0,
     "engine_limit_s": 1.0,
     "detect_turns": False,
+    "is_live": True,
 }
 block_lengths = st.lists(st.integers(0, 2000), max_size=30)
 

@@ -45,8 +45,8 @@ def hear_all(open_energy: Open, sound: Sound, tell: Tell) -> Callable[..., str]:
         ("...####......#", "start@1 1-10 pause@10 10-14"),  # until speech resumes
         ("...####" + "." * 15, "start@1 1-10 pause@10 stop@10"),
         ("...####" + "." * 16, "start@1 1-10 pause@10 stop@10 end@10"),
-        ("...####" + "." * 15 + "#", "start@1 1-10 pause@10 stop@10 10-23"),
-        ("...####" + "." * 8 + "#" + "." * 7, "start@1 1-10 pause@10 stop@10 10-19 pause@19 stop@19"),
+        ("...####" + "." * 15 + "#", "start@1 1-10 pause@10 stop@10 10-20 resume@20 20-23"),
+        ("...####" + "." * 8 + "#" + "." * 7, "start@1 1-10 pause@10 stop@10 10-13 resume@13 13-19 pause@19 stop@19"),
         ("...####" + "." * 16 + "####", "start@1 1-10 pause@10 stop@10 end@10 start@21 21-27"),
         ("#.#.#.#", "start@0 0-7"),  # short lulls do not undo what was heard
         ("##.....##", ""),  # more silence than was asked of speech does
@@ -131,7 +131,10 @@ def test_hysteresis_keeps_what_was(hear: Callable[..., str]) -> None:
         ("...#", "start@1 1-4 stop@4 end@4"),
         ("...#.....", ""),  # what is too short starts none
         ("...####" + "." * 40, "start@1 1-10 pause@10 stop@10 end@10"),
-        ("...####" + "." * 40 + "##", "start@1 1-10 pause@10 stop@10 10-49 stop@49 end@49"),  # silence does not end it
+        (
+            "...####" + "." * 40 + "##",
+            "start@1 1-10 pause@10 stop@10 10-45 resume@45 45-49 stop@49 end@49",
+        ),  # silence does not end it
     ],
 )
 def test_without_turns_only_a_flush_ends_an_utterance(drawing: str, heard: str, hear_all: Callable[..., str]) -> None:
@@ -144,3 +147,27 @@ def test_without_turns_an_utterance_is_still_cut_where_it_grows_too_long(
     endpointer = open_energy(detect_turns=False, engine_limit_s=2.0)  # 62.5 frames
     heard = tell(endpointer.feed(sound("#" * 10 + "." * 200 + "#" * 10)))
     assert heard == "start@0 0-13 pause@13 stop@13 end@13 start@208 208-220"
+
+
+@pytest.mark.parametrize(
+    ("drawing", "heard"),
+    [
+        ("####" + "." * 15 + "#", "start@0 0-7 pause@7 stop@7 7-17 resume@17 17-20"),
+        ("####" + "." * 16 + "#", "start@0 0-7 pause@7 stop@7 7-18 apart@18 18-21"),  # would have ended it live
+        ("####" + "." * 31 + "#", "start@0 0-7 pause@7 stop@7 7-33 apart@33 33-36"),
+        ("####" + "." * 32 + "#", "start@0 0-7 pause@7 stop@7 end@7"),
+    ],
+)
+def test_what_is_recorded_goes_on_behind_more_silence(drawing: str, heard: str, hear: Callable[..., str]) -> None:
+    assert hear(drawing, is_live=False) == heard
+
+
+def test_what_is_recorded_ends_where_it_would_live_when_it_is_long(hear: Callable[..., str]) -> None:
+    settings = {"engine_limit_s": 16.0, "is_live": False}  # half of it are 250 frames
+    assert hear("#" * 249 + "." * 16, **settings) == "start@0 0-252 pause@252 stop@252"
+    assert hear("#" * 250 + "." * 16, **settings) == "start@0 0-253 pause@253 stop@253 end@253"
+
+
+def test_a_recording_never_waits_less_than_live_audio(hear: Callable[..., str]) -> None:
+    drawing = "####" + "." * 16
+    assert hear(drawing, is_live=False, recording_silence_ms=0) == hear(drawing)

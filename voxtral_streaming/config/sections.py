@@ -226,6 +226,8 @@ class StreamingConfig(Section):
 
     endpoint_silence_ms: Milliseconds = 500
     """Silence after which an utterance is committed; at least `vad.min_silence_duration_ms`."""
+    recording_silence_ms: Milliseconds = 2000
+    """The same for a recording, if more, until its utterance is half as long as it may be; the built-in engine only."""
     pause_ms: Milliseconds = 96
     """Silence after which the whole utterance is recognised at once, in case it is over."""
     max_utterance_s: float = Field(default=28.0, ge=2.0, le=28.0)

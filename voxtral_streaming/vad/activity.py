@@ -42,6 +42,14 @@ class SpeechStopped:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechResumed:
+    """Speech had stopped and goes on; with its pre-roll it stands at `at`, behind silence that was emitted before."""
+
+    at: int
+    is_apart: bool  # after so much silence that it would be another utterance if anybody waited for its text
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """The utterance is over; its last sample stands just before `at`.
 
@@ -52,7 +60,7 @@ class Endpoint:
     at: int
 
 
-Activity: TypeAlias = SpeechStarted | Speech | Pause | SpeechStopped | Endpoint
+Activity: TypeAlias = SpeechStarted | Speech | Pause | SpeechStopped | SpeechResumed | Endpoint
 
 
 class Endpointer(Protocol):

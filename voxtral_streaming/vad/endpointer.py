@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from voxtral_streaming.audio.units import Samples
+from voxtral_streaming.audio.units import Samples, samples_from_ms
 from voxtral_streaming.config import StreamingConfig, VadConfig
 from voxtral_streaming.errors import CorruptAudio
 from voxtral_streaming.vad.activity import Activity, Endpointer, Speech
@@ -15,18 +15,27 @@ from voxtral_streaming.vad.timing import Timing
 
 
 def open_endpointer(
-    vad: VadConfig, streaming: StreamingConfig, max_utterance_s: float, *, detect_turns: bool = True
+    vad: VadConfig,
+    streaming: StreamingConfig,
+    max_utterance_s: float,
+    *,
+    detect_turns: bool = True,
+    is_live: bool = True,
 ) -> Endpointer:
     """The endpointer of one stream; `max_utterance_s` is the engine's limit, the user's may be shorter.
 
     Without `detect_turns` an utterance lasts until it is flushed, or too long; silence before and behind its
-    speech still does not belong to it.
+    speech still does not belong to it. That of a recording, which is not `is_live`, hears more of it together.
 
     The first one of a process loads the detector's network, in some hundredths of a second. Raises
     `WeightsError` if its file is missing or altered, `ValueError` if the limit is less than a second.
     """
     timing = Timing.of(vad, streaming, max_utterance_s)
-    return FrameEndpointer(open_detector(vad), open_hysteresis(vad), timing if detect_turns else timing.until_flushed())
+    if not is_live:
+        timing = timing.of_recordings(samples_from_ms(streaming.recording_silence_ms))
+    if not detect_turns:
+        timing = timing.until_flushed()
+    return FrameEndpointer(open_detector(vad), open_hysteresis(vad), timing)
 
 
 class FrameEndpointer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from voxtral_streaming.vad.activity import Endpoint, Pause, SpeechStarted, SpeechStopped
+from voxtral_streaming.vad.activity import Endpoint, Pause, SpeechResumed, SpeechStarted, SpeechStopped
 from voxtral_streaming.vad.frames import FRAME
 from voxtral_streaming.vad.gap import GapFinder
 from voxtral_streaming.vad.timing import Timing
@@ -19,7 +19,7 @@ class Span:
     end: int
 
 
-Mark: TypeAlias = SpeechStarted | Span | Pause | SpeechStopped | Endpoint
+Mark: TypeAlias = SpeechStarted | Span | Pause | SpeechStopped | SpeechResumed | Endpoint
 
 
 @dataclass(slots=True)
@@ -73,10 +73,11 @@ class Segmenter:
         """Take the judgement of the next frame."""
         self._end += FRAME
         self._gaps.hear(probability, self._end)
+        silence = self._lull - FRAME  # before the frame
         if is_speech:
             self._speech_end = self._end
         if self._utterance:
-            self._go_on(self._utterance)
+            self._go_on(self._utterance, silence)
         else:
             self._listen(is_speech)
 
@@ -141,10 +142,10 @@ class Segmenter:
         self._marks.append(SpeechStarted(at))
         return Utterance(at)
 
-    def _go_on(self, utterance: Utterance) -> None:
-        """Somebody speaks, or did just now."""
+    def _go_on(self, utterance: Utterance, silence: int = 0) -> None:
+        """Somebody speaks, or did just now; before that it had been silent."""
         if not self._lull:
-            utterance.is_paused = utterance.is_stopped = False
+            self._resume(utterance, silence)
         if self._end - utterance.start > self._timing.search:
             self._search(utterance)
             return
@@ -153,8 +154,13 @@ class Segmenter:
             self._pause(utterance)
         if self._is_silent_for(self._timing.stop):
             self._stop(utterance)
-        if self._timing.silence_ends and self._is_silent_for(self._timing.endpoint):
+        if self._timing.silence_ends and self._is_silent_for(self._patience(utterance)):
             self._finish()
+
+    def _patience(self, utterance: Utterance) -> int:
+        """The silence that ends the utterance."""
+        timing = self._timing
+        return timing.endpoint if self._speech_end - utterance.start < timing.long else timing.long_endpoint
 
     def _search(self, utterance: Utterance) -> None:
         """The utterance is near its limit: end it when speech stops, or at the first gap that is clear enough."""
@@ -194,8 +200,8 @@ class Segmenter:
         once, where silence ends none.
         """
         self._is_cut = not self._timing.silence_ends
-        if self._lull < self._timing.endpoint:
-            self._candidate = Candidate(self._marked, needed=1, patience=self._timing.endpoint - self._lull - 1)
+        if self._lull < self._timing.long_endpoint:
+            self._candidate = Candidate(self._marked, needed=1, patience=self._timing.long_endpoint - self._lull - 1)
 
     def _mark(self, end: int) -> None:
         """Mark all up to `end` that is not yet marked."""
@@ -217,6 +223,13 @@ class Segmenter:
         if not utterance.is_stopped:
             utterance.is_stopped = True
             self._marks.append(SpeechStopped(self._marked))
+
+    def _resume(self, utterance: Utterance, silence: int) -> None:
+        if utterance.is_stopped:
+            self._mark(self._before(self._end - FRAME))
+            is_apart = self._timing.silence_ends and silence >= self._timing.long_endpoint
+            self._marks.append(SpeechResumed(self._marked, is_apart))
+        utterance.is_paused = utterance.is_stopped = False
 
     def _finish(self) -> None:
         self._utterance = None

@@ -21,6 +21,8 @@ class Timing:
     pause: int  # silence after speech that is emitted; what follows is held back
     stop: int  # silence after which speech has stopped
     endpoint: int  # silence that ends an utterance
+    long: int  # length of an utterance
+    long_endpoint: int  # silence that ends one so long
     limit: int  # the longest utterance
     search: int  # length of an utterance from which a gap to cut it is looked for
     hold: int  # audio that is held back meanwhile
@@ -38,12 +40,15 @@ class Timing:
         limit = samples_from_seconds(longest_s)
         window = min(limit // 2, samples_from_seconds(SEARCH_S))
         stop = samples_from_ms(vad.min_silence_duration_ms)
+        endpoint = max(samples_from_ms(streaming.endpoint_silence_ms), stop)
         return cls(
             voice=samples_from_ms(vad.min_voice_duration_ms),
             pre_roll=samples_from_ms(vad.pre_roll_ms),
             pause=min(samples_from_ms(streaming.pause_ms), stop),
             stop=stop,
-            endpoint=max(samples_from_ms(streaming.endpoint_silence_ms), stop),
+            endpoint=endpoint,
+            long=limit,
+            long_endpoint=endpoint,
             limit=limit,
             search=limit - window,
             hold=min(window // 2, samples_from_seconds(HOLD_S)),
@@ -52,3 +57,10 @@ class Timing:
     def until_flushed(self) -> Timing:
         """The same for utterances that only a flush ends, or their length."""
         return replace(self, silence_ends=False)
+
+    def of_recordings(self, silence: int) -> Timing:
+        """The same where nobody waits for a text: what is said is heard together, up to half of the longest utterance.
+
+        Until it is so long, only `silence` ends an utterance, in samples.
+        """
+        return replace(self, endpoint=max(silence, self.endpoint), long=self.limit // 2)
