@@ -16,7 +16,7 @@ from voxtral_streaming.audio.units import SAMPLE_RATE, Samples
 from voxtral_streaming.config import load_config
 from voxtral_streaming.engines.base import StreamOptions
 from voxtral_streaming.errors import AudioError, UnsupportedOption
-from voxtral_streaming.transcript import Final, Partial
+from voxtral_streaming.transcript import Event, Final, Partial
 
 CONFIG = load_config(None, {"VOXTRAL_MODEL__NAME": "whisper-tiny.en"})
 
@@ -72,10 +72,35 @@ async def test_a_recording_is_segments_with_words_in_order(transcriber: Transcri
 async def test_a_streamed_recording_gives_the_text_of_the_whole(
     transcriber: Transcriber, samples: Samples, block: int
 ) -> None:
-    events = [event async for event in transcriber.stream(live(samples, block))]
-    finals = [event for event in events if isinstance(event, Final)]
-    assert " ".join(final.text for final in finals) == (await transcriber.transcribe(samples)).text
+    finals = [final async for final in transcriber.finals(live(samples, block))]
+    transcript = await transcriber.transcribe(samples)
+    assert [final.text for final in finals] == [segment.text for segment in transcript.segments]
+    assert [final.utterance for final in finals] == [0, 1, 2]
     assert finals[1].start_sample > finals[0].end_sample
+
+
+async def test_blocks_do_not_change_what_live_audio_gives(transcriber: Transcriber, samples: Samples) -> None:
+    async def events(block: int) -> list[Event]:
+        asked = StreamOptions(partials=False)
+        return [event async for event in transcriber.stream(live(samples, block), options=asked)]
+
+    told = await events(160)
+    assert told == await events(16_000)
+    assert [event.utterance for event in told if isinstance(event, Final)] == [0, 1, 2]
+
+
+async def test_what_is_recorded_is_heard_together_and_told_apart(transcriber: Transcriber, samples: Samples) -> None:
+    together = await transcriber.transcribe(samples, options=StreamOptions(words=True))
+    utterances = [event async for event in transcriber.stream(live(samples, 16_000)) if isinstance(event, Final)]
+    assert len(together.segments) == len(utterances) == 3
+    for segment, final in zip(together.segments, utterances, strict=True):
+        assert segment.start == pytest.approx(final.start_sample / SAMPLE_RATE, abs=0.1)
+        assert segment.end == pytest.approx(final.end_sample / SAMPLE_RATE, abs=0.1)
+        assert segment.start <= segment.words[0].start < segment.words[-1].end <= segment.end
+        assert " ".join(word.text for word in segment.words) == segment.text
+    without = await transcriber.transcribe(samples, options=StreamOptions(words=False))
+    assert [segment.text for segment in without.segments] == [segment.text for segment in together.segments]
+    assert not any(segment.words for segment in without.segments)
 
 
 async def test_partials_come_before_their_final(transcriber: Transcriber, samples: Samples) -> None:

@@ -19,7 +19,7 @@ from voxtral_streaming.asking import answers
 from voxtral_streaming.audio.decode import open_audio
 from voxtral_streaming.audio.source import SourcePolicy
 from voxtral_streaming.audio.units import SAMPLE_RATE, Samples, samples_from_seconds, seconds
-from voxtral_streaming.config import Config, load_config
+from voxtral_streaming.config import Config, StreamingConfig, VadConfig, load_config
 from voxtral_streaming.engines import open_engine
 from voxtral_streaming.engines.base import Engine, StreamOptions, Turn
 from voxtral_streaming.recognise import Audio, Backlog, recognise
@@ -65,10 +65,26 @@ class Transcriber:
     ) -> None:
         await self.close()
 
-    def endpointer(self) -> Endpointer:
-        """A fresh endpointer, as configured and within what the engine can take."""
-        limit = self.engine.capabilities.max_utterance_s
-        return open_endpointer(self.config.vad, self.config.streaming, limit)
+    def endpointer(
+        self,
+        vad: VadConfig | None = None,
+        streaming: StreamingConfig | None = None,
+        *,
+        detect_turns: bool = True,
+        is_live: bool = True,
+    ) -> Endpointer:
+        """A fresh endpointer, as configured unless otherwise said, and within what the engine can take.
+
+        That of a recording lets more be heard together, where the engine gains by that.
+        """
+        can = self.engine.capabilities
+        return open_endpointer(
+            vad or self.config.vad,
+            streaming or self.config.streaming,
+            can.max_utterance_s,
+            detect_turns=detect_turns,
+            is_live=is_live or not can.hears_together,
+        )
 
     def options(self, options: StreamOptions | None = None) -> StreamOptions:
         """The options that were asked for, or the default ones, with the configured language where none is named."""
@@ -179,15 +195,22 @@ class Transcriber:
         *,
         endpointer: Endpointer | None = None,
     ) -> AsyncGenerator[Final, None]:
-        """The finals of a whole recording, each as soon as it is there; otherwise like `transcript`."""
+        """The finals of a whole recording, each as soon as it is there; otherwise like `transcript`.
+
+        What is heard together is told apart again, by the times of its words: a final is what live audio has one for.
+        """
         await self.initialize()
-        chosen = replace(self.options(options), partials=False, is_live=False)
-        cutting = endpointer or self.endpointer()
+        asked = self.options(options)
+        words = asked.words or self.engine.capabilities.hears_together
+        chosen = replace(asked, partials=False, is_live=False, words=words)
+        cutting = endpointer or self.endpointer(is_live=False)
         events = recognise(blocks, cutting, self.engine, chosen, max_backlog=FILE_BACKLOG)
+        n_finals = 0
         async with aclosing(events):
             async for event in events:
                 if isinstance(event, Final):
-                    yield event
+                    yield replace(event, utterance=n_finals, words=event.words if asked.words else ())
+                    n_finals += 1
 
 
 class _Meter:

@@ -66,7 +66,7 @@ async def _transcribe(request: Request, id_: UUID) -> dict[str, Any]:
     with service.uploads.admit(lambda: None):
         asked = read_recording(request.query_params.multi_items(), can, service.config.model.language)
         audio = await _read(request, policy)
-        cut = endpointer(asked.turns, service.transcriber)
+        cut = endpointer(asked.turns, service.transcriber, is_live=False)
         transcript = await transcript_for(
             request, partial(open_bytes, audio, policy), asked.asked.options, endpointer=cut
         )

@@ -35,7 +35,7 @@ async def respond(request: Request, form: Form, held: AsyncExitStack) -> Respons
     chosen = options(asked, service.transcriber.engine.capabilities)
     if form.file is None:
         raise InvalidRequest("file: a file is needed", param="file")
-    cutting = endpointer(strategy.turns, service.transcriber)
+    cutting = endpointer(strategy.turns, service.transcriber, is_live=False)
     if asked.stream:
         audio = await opened(request, form.file, held)
         return EventStream(_events(request.app, audio, Telling(asked), chosen, cutting), held.pop_all())

@@ -7,7 +7,6 @@ from typing import Any
 from voxtral_streaming.config import Config
 from voxtral_streaming.server.dialects.actions import Turns
 from voxtral_streaming.transcriber import Transcriber
-from voxtral_streaming.vad import open_endpointer
 from voxtral_streaming.vad.activity import Endpointer
 
 
@@ -21,9 +20,9 @@ def configured(config: Config) -> Turns:
     )
 
 
-def endpointer(turns: Turns, transcriber: Transcriber) -> Endpointer:
-    """A fresh endpointer: what `turns` leaves open is as configured."""
-    config, limit = transcriber.config, transcriber.engine.capabilities.max_utterance_s
+def endpointer(turns: Turns, transcriber: Transcriber, *, is_live: bool = True) -> Endpointer:
+    """A fresh endpointer, for live audio or a recording: what `turns` leaves open is as configured."""
+    config = transcriber.config
     vad = config.vad.model_copy(
         update=_given(speech_probability=turns.speech_probability, pre_roll_ms=turns.pre_roll_ms)
     )
@@ -32,7 +31,7 @@ def endpointer(turns: Turns, transcriber: Transcriber) -> Endpointer:
         streaming = streaming.model_copy(update={"endpoint_silence_ms": turns.silence_ms})
         stop = min(vad.min_silence_duration_ms, turns.silence_ms)
         vad = vad.model_copy(update={"min_silence_duration_ms": stop})
-    return open_endpointer(vad, streaming, limit, detect_turns=turns.detect)
+    return transcriber.endpointer(vad, streaming, detect_turns=turns.detect, is_live=is_live)
 
 
 def _given(**values: Any) -> dict[str, Any]:

@@ -126,7 +126,7 @@ def decoded(words: Sequence[Sequence[int]], draft: Sequence[int]) -> Decoded:
     """Words of so many tokens."""
     tokens = tuple(token for word in words for token in word)
     texts = tuple(f" {'.'.join(map(str, word))}" for word in words)
-    return Decoded(tokens, texts, tuple(len(word) for word in words), tuple(draft), "en", -0.1, False)
+    return Decoded(tokens, texts, tuple(len(word) for word in words), tuple(draft), 0, "en", -0.1, False)
 
 
 THREE = decoded([[7], [7, 8], [9]], [at(0), 7, 7, 8, at(1), at(1.2), 9, at(2)])
@@ -152,7 +152,7 @@ def test_nothing_lies_behind_a_text_without_a_last_time() -> None:
 
 def test_what_is_cut_keeps_whole_words_and_all_that_was_decoded() -> None:
     cut = THREE.cut(2)
-    assert cut == Decoded((7, 7, 8), (" 7", " 7.8"), (1, 2), THREE.draft, "en", -0.1, False)
+    assert cut == Decoded((7, 7, 8), (" 7", " 7.8"), (1, 2), THREE.draft, 0, "en", -0.1, False)
     assert cut.draft_behind(2) == THREE.draft_behind(2)
     assert THREE.cut(3) == THREE
     assert not THREE.cut(0).words

@@ -8,6 +8,8 @@ import threading
 import weakref
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ from voxtral_streaming.engines.base import StreamOptions
 from voxtral_streaming.engines.whisper import engine as whisper_engine
 from voxtral_streaming.engines.whisper.engine import WhisperEngine
 from voxtral_streaming.engines.whisper.jobs import Completion, Recognition
-from voxtral_streaming.engines.whisper.model import Whisper
+from voxtral_streaming.engines.whisper.model import Decoded, Encoded, Whisper
 from voxtral_streaming.engines.whisper.parts import LONGEST_PART, ends_sentence
 from voxtral_streaming.engines.whisper.recognition import Request, Result, recognise_batch
 from voxtral_streaming.engines.whisper.scheduler import Kind
@@ -28,6 +30,7 @@ from voxtral_streaming.errors import EngineFailed, UnsupportedOption
 from voxtral_streaming.transcript import Hypothesis
 
 ENGLISH = StreamOptions(language="en")
+RECORDED = StreamOptions(language="en", is_live=False)
 
 
 async def finished(engine: WhisperEngine, samples: Samples, block: int, at: int = 0) -> Hypothesis:
@@ -125,6 +128,69 @@ async def test_a_parted_utterance_keeps_its_stable_text(engine: WhisperEngine, m
     stream.close()
     assert flushed.stable.startswith(shown)
     assert flushed.text.count("leisure to consider") == 2
+
+
+async def recorded(engine: WhisperEngine, samples: Samples) -> tuple[Hypothesis, int]:
+    """The final of a recording, and the sample at which what was heard last begins."""
+    stream = engine.open(RECORDED, 0)
+    stream.feed(samples)
+    final = await stream.finish()
+    start = stream.rest().start
+    stream.close()
+    return final, start
+
+
+async def test_what_is_recorded_is_heard_whole(engine: WhisperEngine, monologue: Samples) -> None:
+    final, start = await recorded(engine, monologue[: 25 * SAMPLE_RATE])
+    assert start == 0
+    assert final.text.count("leisure to consider") == 2
+    assert "amiable himself" in final.text
+
+
+async def test_what_is_recorded_is_parted_where_the_whole_is_suspect(
+    engine: WhisperEngine, model: Whisper, monologue: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = model.decode
+
+    def doubting(batch: Sequence[Encoded], *rest: Any) -> list[Decoded]:
+        found = zip(batch, decode(batch, *rest), strict=True)
+        return [replace(one, is_suspect=encoded.n_samples > LONGEST_PART) for encoded, one in found]
+
+    monkeypatch.setattr(model, "decode", doubting)
+    final, start = await recorded(engine, monologue[: 25 * SAMPLE_RATE])
+    assert 0 < start < 25 * SAMPLE_RATE
+    assert final.text.count("leisure to consider") == 2
+    assert "amiable himself" in final.text
+
+
+@pytest.mark.parametrize("options", [ENGLISH, RECORDED])
+@pytest.mark.parametrize("words", [True, False])
+async def test_what_lies_behind_a_text_that_ends_early_is_heard_too(
+    engine: WhisperEngine,
+    model: Whisper,
+    clips: list[Samples],
+    monkeypatch: pytest.MonkeyPatch,
+    options: StreamOptions,
+    words: bool,
+) -> None:
+    decode, heard = model.decode, list[int]()
+
+    def hasty(batch: Sequence[Encoded], *rest: Any) -> list[Decoded]:
+        heard.extend(encoded.n_samples for encoded in batch)
+        found = zip(batch, decode(batch, *rest), strict=True)
+        return [
+            replace(one.cut(22), until=len(clips[0])) if encoded.n_samples > len(clips[0]) else one
+            for encoded, one in found
+        ]
+
+    monkeypatch.setattr(model, "decode", hasty)
+    stream = engine.open(replace(options, words=words), 0)
+    stream.feed(np.concatenate(clips[:2]))
+    final = await stream.finish()
+    stream.close()
+    assert heard == [len(clips[0]) + len(clips[1]), len(clips[1])]
+    assert "power to do for them. Unless to be rather" in final.text
+    assert [word.text for word in final.words] == (final.text.split() if words else [])
 
 
 async def test_who_waits_for_a_part_that_fails_hears_of_it(
@@ -393,3 +459,47 @@ async def test_a_final_goes_before_a_partial_that_the_only_thread_is_at(
     await engine.close()
     assert order == [Kind.FINISH, Kind.PARTIAL]
     assert results[0].decoded == results[1].decoded
+
+
+async def test_recordings_leave_a_thread_to_who_speaks_now(
+    engine: WhisperEngine, clips: list[Samples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_at_work, most, freed = 0, 0, threading.Event()
+
+    def held(model: Whisper, requests: Sequence[Request], breathe: Breath) -> list[Result]:
+        nonlocal n_at_work, most
+        n_at_work += 1
+        most = max(most, n_at_work)
+        freed.wait(10)
+        n_at_work -= 1
+        return recognise_batch(model, requests, breathe)
+
+    live = engine.open(ENGLISH, 0)
+    recordings = [engine.open(RECORDED, 0) for _ in range(2)]
+    for stream in recordings:
+        stream.feed(clips[2])
+    monkeypatch.setattr(whisper_engine, "MAX_BATCH", 1)
+    monkeypatch.setattr(whisper_engine, "recognise_batch", held)
+    finals = [asyncio.create_task(stream.finish()) for stream in recordings]
+    await asyncio.sleep(0.2)
+    assert most == 1
+    live.close()
+    for _ in range(500):  # until the other thread has come
+        if most > 1:
+            break
+        await asyncio.sleep(0.01)
+    assert most == 2
+    freed.set()
+    texts = [final.text for final in await asyncio.gather(*finals)]
+    assert texts[0] == texts[1] != ""
+    for stream in recordings:
+        stream.close()
+
+
+async def test_recordings_do_not_make_partials_rare(engine: WhisperEngine) -> None:
+    live = engine.open(ENGLISH, 0)
+    alone = engine.partial_interval()
+    recordings = [engine.open(RECORDED, 0) for _ in range(30)]
+    assert engine.partial_interval() == alone
+    for stream in [live, *recordings]:
+        stream.close()

@@ -9,7 +9,7 @@ import pytest
 
 from voxtral_streaming.audio.units import SAMPLE_RATE, Samples
 from voxtral_streaming.engines.agreement import normalise
-from voxtral_streaming.engines.whisper.model import Decoded, Encoded, Whisper, compression, grouped
+from voxtral_streaming.engines.whisper.model import Decoded, Encoded, Whisper, compression, grouped, n_said, reaches
 from voxtral_streaming.engines.whisper.passages import Passage
 from voxtral_streaming.engines.whisper.recognition import (
     BEAM,
@@ -190,3 +190,26 @@ def test_loops_compress() -> None:
 def test_pieces_make_words() -> None:
     assert grouped([" cold", "-", "hearted", " don", "'t", " stop", "!"], "en") == [[0, 1, 2], [3, 4], [5, 6]]
     assert grouped(["今", "日", "、", "は"], "ja") == [[0], [1, 2], [3]]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "n"),
+    [
+        ((100, 7, 8, 150), 4),
+        ((100, 7, 150, 150, 8, 200, 200), 7),
+        ((100, 7, 150, 199, 8, 310), 3),  # it begins in time, and ends two seconds behind the audio
+        ((100, 7, 150, 199, 8, 310, 310), 3),
+        ((100, 7, 150, 199, 8, 300), 6),
+        ((100, 7, 150, 199, 8), 5),
+        ((100, 7, 8, 310), 4),  # all that was heard
+        ((100,), 1),
+        ((), 0),
+    ],
+)
+def test_what_ends_long_behind_the_audio_was_not_said(tokens: tuple[int, ...], n: int) -> None:
+    assert n_said(tokens, 100, 200) == n
+
+
+@pytest.mark.parametrize(("tokens", "time"), [((100, 7, 150), 50), ((100, 7, 150, 180, 8), 100), ((), 100)])
+def test_a_text_reaches_to_its_last_time_or_to_the_end(tokens: tuple[int, ...], time: int) -> None:
+    assert reaches(tokens, 100, 200) == time

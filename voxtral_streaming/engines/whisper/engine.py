@@ -54,9 +54,11 @@ class WhisperEngine:
         self._scheduler: Scheduler[Recognition | Completion] = Scheduler()
         self._changed = threading.Condition()
         self._n_idle = 0  # threads that wait for work
+        self._recording: set[int] = set()  # threads that are at recordings
         self._is_closed = False
         self._threads: list[threading.Thread] = []
         self._streams: set[WhisperStream] = set()
+        self._n_live = 0  # of them
         self._cost_s = FIRST_COST_S
         self._model: Whisper | None = None
         self._given_back = 0.0  # when memory last went back to the system
@@ -74,6 +76,7 @@ class WhisperEngine:
             languages=model.languages,
             detects_language=model.is_multilingual,
             max_utterance_s=(LONGEST * HOP - SILENCE) / SAMPLE_RATE,
+            hears_together=True,
         )
 
     async def start(self) -> None:
@@ -101,6 +104,7 @@ class WhisperEngine:
         check_options(options, self.capabilities)
         stream = WhisperStream(self, options, at)
         self._streams.add(stream)
+        self._n_live += options.is_live
         return stream
 
     async def close(self) -> None:
@@ -121,7 +125,10 @@ class WhisperEngine:
 
     def closed(self, stream: WhisperStream) -> None:
         """A stream was closed."""
-        self._streams.discard(stream)
+        if stream in self._streams:
+            self._streams.remove(stream)
+            self._n_live -= stream.is_live
+            self.wake()  # recordings may have the thread that was left to it
 
     @property
     def is_busy(self) -> bool:
@@ -131,7 +138,7 @@ class WhisperEngine:
     @property
     def has_time_to_spare(self) -> bool:
         """Whether each stream can have two workers: it need not wait to see whether a lull is the end."""
-        return 2 * len(self._streams) <= self._config.workers
+        return 2 * self._n_live <= self._config.workers
 
     def partial_interval(self, *, is_first: bool = False) -> int:
         """Samples of new audio between two partials of a stream at most, at the load of this moment.
@@ -139,12 +146,12 @@ class WhisperEngine:
         The first of an utterance comes after half of it: it is what a reader waits for.
         """
         interval = partial_interval(
-            self._shortest_interval, len(self._streams), self._cost_s, self._config.workers, SAMPLE_RATE
+            self._shortest_interval, self._n_live, self._cost_s, self._config.workers, SAMPLE_RATE
         )
         return max(self._shortest_interval, interval // 2) if is_first else interval
 
     def wake(self) -> None:
-        """A partial that waited for company is due."""
+        """Let a thread look again at what waits."""
         with self._changed:
             self._changed.notify()
 
@@ -175,10 +182,14 @@ class WhisperEngine:
 
     def _next_batch(self) -> list[Recognition | Completion]:
         """The jobs to run now; empty when the engine was closed."""
+        thread = threading.get_ident()
         with self._changed:
+            self._recording.discard(thread)
             while not self._is_closed:
                 self._scheduler.drop(lambda job: job.future.cancelled())
-                if batch := self._scheduler.take(_most, _fits):
+                if batch := self._scheduler.take(_most, _fits, self._before):
+                    if batch[0].kind is Kind.RECORDED:
+                        self._recording.add(thread)
                     return batch
                 self._n_idle += 1
                 is_quiet = not self._changed.wait(QUIET_S)
@@ -186,6 +197,15 @@ class WhisperEngine:
                 if is_quiet:
                     give_back()
             return []
+
+    @property
+    def _before(self) -> int:
+        """What is next must rank before this: where live audio is open, one thread is left to it.
+
+        A window of a recording is encoded in one go, and a final would wait for that.
+        """
+        is_spared = self._n_live > 0 and len(self._recording) >= max(1, self._config.workers - 1)
+        return Kind.RECORDED if is_spared else len(Kind)
 
     def _breathing(self, jobs: Sequence[Recognition | Completion], elsewhere_s: list[float] | None = None) -> Breath:
         """What is done between two steps of these jobs; how long it took is put into the list."""

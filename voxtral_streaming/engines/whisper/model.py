@@ -35,6 +35,7 @@ UNSPACED = frozenset({"zh", "ja", "th", "lo", "my", "yue"})  # languages written
 MAX_TOKENS_PER_SECOND = 11  # of fast speech, timestamps included; more is a loop
 MAX_TOKENS_BASE = 12
 LATE = 5  # times of 0.02 s: what begins so much behind the end of the audio was not said
+LATE_END = 100  # the same, of what begins before the end, and ends so much behind it
 MAX_COMPRESSION = 2.4  # openai/whisper transcribe.py: text that compresses better repeats itself
 MIN_LOGPROB = -1.0  # openai/whisper transcribe.py: mean log probability of a token
 MAX_NO_SPEECH = 0.6  # openai/whisper transcribe.py
@@ -57,6 +58,7 @@ class Decoded:
     words: tuple[str, ...]  # with the space before them: joined they are the text
     n_tokens: tuple[int, ...]  # of each word
     draft: tuple[int, ...]  # all tokens that were decoded, timestamps included
+    until: int  # samples up to which it goes, by its last time
     language: str
     logprob: float  # of a token, on average
     is_suspect: bool  # a loop, nothing that the model believes in, or no speech
@@ -171,15 +173,21 @@ class Whisper:
 
     def _decoded(self, language: str, text: Text) -> Decoded:
         tokenizer, ids, score = self.tokenizer(language), tuple(text.tokens), text.score
+        end = text.last_time - LATE
         if text.no_speech > MAX_NO_SPEECH and score < MIN_LOGPROB:
-            return Decoded((), (), (), ids, language, score, is_suspect=True)
-        tokens = tuple(token for token in ids if token < tokenizer.eot)
+            return Decoded(
+                (), (), (), ids, reaches(ids, self.first_time, end) * TIME_STEP, language, score, is_suspect=True
+            )
+        said = ids[: n_said(ids, self.first_time, end)]
+        until = reaches(said, self.first_time, end) * TIME_STEP
+        tokens = tuple(token for token in said if token < tokenizer.eot)
         pieces, by_piece = tokenizer.split_to_word_tokens([*tokens, tokenizer.eot])
         groups = grouped(pieces[:-1], language)
         words = tuple("".join(pieces[n] for n in group) for group in groups)
         n_tokens = tuple(sum(len(by_piece[n]) for n in group) for group in groups)
         is_suspect = text.is_cut or score < MIN_LOGPROB or compression("".join(words)) > MAX_COMPRESSION
-        return Decoded(tokens, words, n_tokens, ids, language, score, is_suspect, text.attention)
+        attention = text.attention.before(len(tokens)) if text.attention else None
+        return Decoded(tokens, words, n_tokens, ids, until, language, score, is_suspect, attention)
 
     def align(self, encoded: Encoded, decoded: Decoded) -> list[Word]:
         """When the words were spoken, in seconds since the first sample, by cross-attention.
@@ -221,6 +229,23 @@ def _word(pieces: Sequence[dict[str, Any]]) -> Word:
         float(pieces[-1]["end"]),
         float(np.mean([piece["probability"] for piece in pieces])),
     )
+
+
+def n_said(tokens: Sequence[int], first_time: int, end: int) -> int:
+    """How many tokens stand before a last piece that ends long behind the audio, whose end is the time `end`.
+
+    Such a piece says again, in the silence behind the speech, what was said before. All, where there is no piece
+    before it.
+    """
+    behind = next((n for n in range(len(tokens), 0, -1) if tokens[n - 1] < first_time), 0)  # the last word
+    start = next((n for n in range(behind - 1, 0, -1) if tokens[n] >= first_time), 0)
+    is_late = behind < len(tokens) and tokens[behind] > end + LATE_END
+    return start if start and is_late else len(tokens)
+
+
+def reaches(tokens: Sequence[int], first_time: int, end: int) -> int:
+    """The time at which the last piece ends, in steps since the first; that of `end`, where none is told."""
+    return tokens[-1] - first_time if tokens and tokens[-1] >= first_time else end - first_time
 
 
 def compression(text: str) -> float:

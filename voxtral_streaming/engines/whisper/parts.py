@@ -1,4 +1,4 @@
-"""Where an utterance that grows long is parted: where a sentence ends. Pure: no model, no clock.
+"""Where a live utterance that grows long is parted: where a sentence ends. Pure: no model, no clock.
 
 A window of the encoder ends somewhere, and a recogniser that is made to stop between two words hears the last and the
 next one badly. So a part is recognised up to a lull, but only its whole sentences stand; the rest is heard again, at

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 ResultT = TypeVar("ResultT")
 
+LEAST_HEARD = samples_from_seconds(1.0)  # of a text that ends long before its audio
+MOST_UNHEARD = samples_from_seconds(2.0)  # of audio behind a text: with more, the rest is recognised alone
 EARLY = 0.5  # share of the interval between partials after which one may come in the company of others
 
 
@@ -68,9 +70,8 @@ class WhisperStream:
         self._grown.set()
         if self._partial is not None and not self._partial.future.done() and self.is_due:
             self._engine.wake()
-        if self._parting is None and self._is_long:
-            self._parting = asyncio.create_task(self._part_it())
-            self._parting.add_done_callback(_retrieved)
+        if self.is_live and self._is_long:
+            self._begin_parting()
 
     async def partial(self) -> Hypothesis:
         """The next hypothesis, once there is enough new audio for one."""
@@ -89,6 +90,11 @@ class WhisperStream:
             await self._grown.wait()
             if self._is_closed:
                 raise asyncio.CancelledError
+
+    @property
+    def is_live(self) -> bool:
+        """Whether somebody waits for its text."""
+        return self._options.is_live
 
     @property
     def _n_new(self) -> int:
@@ -126,7 +132,11 @@ class WhisperStream:
         if not self._n_samples:
             return Hypothesis()
         self._drop_partial()
-        result, last = await self._completed(Kind.FINISH if self._options.is_live else Kind.RECORDED)
+        kind = Kind.FINISH if self.is_live else Kind.RECORDED
+        result, last = await self._completed(kind)
+        while _n_heard(result) < result.request.passage.n_samples:
+            self._stand(result, last, len(last))
+            result, last = await self._completed(kind)
         words, timed = self._parted.followed_by(result.decoded.words, last)
         placed = self._placed(timed) if self._options.words else ()
         return Hypothesis("".join(words).strip(), "", placed, result.decoded.language)
@@ -174,6 +184,12 @@ class WhisperStream:
         """Whether there is enough behind the parts for another one."""
         return self._n_samples >= reach(self._parted.end)
 
+    def _begin_parting(self) -> None:
+        """Let whole sentences stand, from now on."""
+        if self._parting is None:
+            self._parting = asyncio.create_task(self._part_it())
+            self._parting.add_done_callback(_retrieved)
+
     async def _part_it(self) -> None:
         """Let whole sentences stand, until what is behind them is short."""
         while self._is_long:
@@ -185,16 +201,17 @@ class WhisperStream:
             result = await asyncio.wrap_future(self._part.future)
             self._part = Completion(self._part_kind, result, wants_words=True)
             self._engine.submit(self._part)
-            self._stand(*await asyncio.wrap_future(self._part.future))
+            result, words = await asyncio.wrap_future(self._part.future)
+            self._stand(result, words, n_standing(words, seconds(passage.n_samples)))
         self._parting = None
 
-    def _stand(self, result: Result, words: Sequence[Word]) -> None:
-        """Let the whole sentences of a result stand: nothing before their end is heard again."""
+    def _stand(self, result: Result, words: Sequence[Word], n: int) -> None:
+        """Let the first words of a result stand: nothing before their end is heard again."""
         passage, decoded = result.request.passage, result.decoded
-        n = n_standing(words, seconds(passage.n_samples)) if len(words) == len(decoded.words) else len(decoded.words)
-        end = passage.end
-        if n < len(words):
+        if n < len(words) == len(decoded.words):
             end = passage.start + samples_from_seconds((words[n - 1].end + words[n].start) / 2)
+        else:
+            n, end = len(decoded.words), passage.start + _n_heard(result)
         timed = [moved(word, seconds(passage.start)) for word in words[:n]]
         joined, all_timed = self._parted.followed_by(decoded.words[:n], timed)
         self._parted = Parted(joined, all_timed, end, self._parted.language or decoded.language)
@@ -226,7 +243,12 @@ class WhisperStream:
         await self._all_parted(kind)
         whole = self._whole or self._ask_whole(kind)
         whole.kind = min(whole.kind, kind)
-        return await self._shared(whole.future)
+        result = await self._shared(whole.future)
+        if result.decoded.is_suspect and self._is_long and not self.is_live:
+            self._whole = None
+            self._begin_parting()
+            return await self._recognised(kind)
+        return result
 
     def _ask_whole(self, kind: Kind) -> Recognition:
         self._whole = Recognition(kind, self, self.rest)
@@ -288,6 +310,13 @@ class WhisperStream:
         stable, tentative = self._agreement.update(words, passage.end)
         self._hypothesis = Hypothesis("".join(stable).lstrip(), "".join(tentative), (), decoded.language)
         return self._hypothesis
+
+
+def _n_heard(result: Result) -> int:
+    """How many samples of its passage a result goes up to: all, but for those that a text ends long before."""
+    n, until = result.request.passage.n_samples, result.decoded.until
+    is_early = result.decoded.words and LEAST_HEARD <= until < n - MOST_UNHEARD
+    return until if is_early else n
 
 
 def _retrieved(task: asyncio.Task[Any]) -> None:
