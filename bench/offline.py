@@ -1,6 +1,6 @@
 """Recordings as fast as possible: this library against faster-whisper's batched pipeline, on the same weights.
 
-    python -m bench.offline [--model whisper-base] [--repeats 3] [--words]
+    python -m bench.offline [--model whisper-base] [--repeats 3] [--orders 6] [--words]
 
 Both run in this process, taking turns; the middle of the repeats counts. Models are loaded before the clock runs.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import random
 import statistics
 import tempfile
 import time
@@ -34,6 +35,8 @@ from voxtral_streaming.config import load_config
 from voxtral_streaming.engines.base import StreamOptions
 
 PAUSE_S = 1.0
+PAUSES_S = (0.25, 0.6, 1.0, 1.6)  # as people make them: some end an utterance, some do not
+LEVELS = (1.0, 0.3)
 LONG_S = 600.0
 BATCHES = (8, 16)
 BEAMS = (5, 1)
@@ -85,14 +88,33 @@ def library(transcriber: Transcriber, words: bool) -> Way:
 
 def long_recording(clips: Sequence[Clip], folder: Path, duration: float) -> Clip:
     """The clips one after the other with pauses between, over and over, as one file."""
-    pause = np.zeros(samples_from_seconds(PAUSE_S), dtype=np.float32)
     rounds = max(1, round(duration / sum(seconds(len(clip.samples)) + PAUSE_S for clip in clips)))
-    samples = np.concatenate([part for _ in range(rounds) for clip in clips for part in (clip.samples, pause)])
-    path = folder / "long.wav"
+    return one_after_the_other(list(clips) * rounds, [PAUSE_S] * rounds * len(clips), 1.0, folder / "long.wav")
+
+
+def shuffled_recordings(clips: Sequence[Clip], folder: Path, n: int) -> list[Clip]:
+    """So many files of all clips, each in an order of its own, with pauses of several lengths, loud and quiet by turns.
+
+    Always the same ones.
+    """
+    recordings = []
+    for number in range(n):
+        chance = random.Random(number // len(LEVELS))
+        order = chance.sample(list(clips), len(clips))
+        pauses = [chance.choice(PAUSES_S) for _ in order]
+        level = LEVELS[number % len(LEVELS)]
+        recordings.append(one_after_the_other(order, pauses, level, folder / f"{number}.wav"))
+    return recordings
+
+
+def one_after_the_other(clips: Sequence[Clip], pauses_s: Sequence[float], level: float, path: Path) -> Clip:
+    """All clips as one file of that level, each with a pause behind it."""
+    silences = [np.zeros(samples_from_seconds(pause), np.float32) for pause in pauses_s]
+    parts = [part for clip, silence in zip(clips, silences, strict=True) for part in (clip.samples, silence)]
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
-        file.writeframes(np.round(samples * 32767).astype("<i2").tobytes())
-    return Clip(path, clips[0].language, " ".join(clip.reference or "" for _ in range(rounds) for clip in clips))
+        file.writeframes(np.round(np.concatenate(parts) * level * 32767).astype("<i2").tobytes())
+    return Clip(path, clips[0].language, " ".join(clip.reference or "" for clip in clips))
 
 
 async def race(ways: dict[str, Way], clips: Sequence[Clip], repeats: int) -> dict[str, Runs]:
@@ -125,7 +147,7 @@ def table(title: str, duration: float, runs: dict[str, Runs]) -> Table:
 
 
 async def measure(options: argparse.Namespace, out: Console) -> None:
-    """Race over the clips one by one, and over one long recording."""
+    """Race over one long recording, over several of the same clips, and over the clips one by one."""
     clips = choose(read_manifest(options.clips), ["en", "fr", "es", "it"], ["real"])
     english = [clip for clip in clips if clip.language == "en"]
     async with Transcriber(load_config(None, {"VOXTRAL_MODEL__NAME": options.model})) as transcriber:
@@ -136,7 +158,12 @@ async def measure(options: argparse.Namespace, out: Console) -> None:
         }
         with tempfile.TemporaryDirectory() as folder:
             long = long_recording(english, Path(folder), options.long)
-            for title, chosen in (("one long recording", [long]), ("clips one by one", clips)):
+            shuffled = shuffled_recordings(english, Path(folder), options.orders)
+            for title, chosen in (
+                ("one long recording", [long]),
+                ("recordings of all clips, shuffled", shuffled),
+                ("clips one by one", clips),
+            ):
                 duration = sum(seconds(len(clip.samples)) for clip in chosen)
                 out.print(table(title, duration, await race(ways, chosen, options.repeats)))
 
@@ -149,6 +176,7 @@ def main() -> None:
     parser.add_argument("--model", default="whisper-base")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--words", action="store_true", help="ask both for the times of words")
+    parser.add_argument("--orders", type=int, default=6, help="recordings of all clips in other orders")
     parser.add_argument("--long", type=float, default=LONG_S, help="seconds of the long recording, about")
     parser.add_argument("--clips", type=Path, default=SHARED_SPEECH, help="folder with a manifest.tsv")
     asyncio.run(measure(parser.parse_args(), console()))

@@ -51,6 +51,18 @@ def test_a_long_recording_has_all_clips_and_their_references(tmp_path: Path) -> 
     assert clip.samples[100] == pytest.approx(0.25, abs=1e-3)
 
 
+def test_shuffled_recordings_are_of_all_clips_in_other_orders_and_always_the_same(tmp_path: Path) -> None:
+    first = offline.shuffled_recordings(CLIPS[:2], tmp_path, 8)
+    assert {clip.reference for clip in first} == {
+        f"{CLIPS[0].reference} {CLIPS[1].reference}",
+        f"{CLIPS[1].reference} {CLIPS[0].reference}",
+    }
+    assert len({len(clip.samples) for clip in first}) > 1
+    assert [clip.samples[100] for clip in first] == pytest.approx([0.25, 0.075] * 4, abs=1e-3)
+    again = offline.shuffled_recordings(CLIPS[:2], tmp_path, 8)
+    assert [clip.reference for clip in again] == [clip.reference for clip in first]
+
+
 def test_everybody_races_over_the_same_clips() -> None:
     async def perfect(clip: Clip) -> str:
         await asyncio.sleep(0.01)
