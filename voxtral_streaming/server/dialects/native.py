@@ -214,7 +214,8 @@ class Native:
     def _session(self) -> dict[str, Any]:
         facts = self._facts
         engine = asdict(facts.capabilities)
-        del engine["max_utterance_s"], engine["tells_language"], engine["converses_s"], engine["max_streams"]
+        for known_here in ("max_utterance_s", "tells_language", "hears_together", "converses_s", "max_streams"):
+            del engine[known_here]
         limits = {
             "max_frame_bytes": MAX_FRAME_BYTES,
             "idle_timeout_s": facts.idle_timeout_s,
