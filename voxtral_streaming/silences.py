@@ -41,13 +41,24 @@ def apart(final: Final, silences: Sequence[Silence]) -> Iterator[Final]:
     words = final.words
     for silence in silences:
         words = tuple(outside(word, silence) for word in words)
+    whole, cuts = replace(final, words=words), list(_cuts(words, silences))
+    if not cuts:
+        yield whole
+        return
     texts = spellings(words, final.text)
-    groups = [(final.start_sample, final.end_sample, 0)]  # where each begins and ends, and its first word
+    starts = [final.start_sample, *(silence.end for _, silence in cuts)]
+    ends = [*(silence.start for _, silence in cuts), final.end_sample]
+    edges = pairwise([0, *(n_before for n_before, _ in cuts), len(words)])
+    for start, end, (first, behind) in zip(starts, ends, edges, strict=True):
+        text = "".join(texts[first:behind]).strip()
+        yield replace(whole, start_sample=start, end_sample=end, text=text, words=words[first:behind])
+
+
+def _cuts(words: Sequence[Word], silences: Sequence[Silence]) -> Iterator[tuple[int, Silence]]:
+    """The long silences that have words on both sides, the first between two words, and how many stand before each."""
+    n_cut = 0
     for silence in silences:
         n_before = sum(word.start < seconds(silence.end) for word in words)
-        if silence.is_long and groups[-1][2] < n_before < len(words):
-            groups[-1] = (groups[-1][0], silence.start, groups[-1][2])
-            groups.append((silence.end, final.end_sample, n_before))
-    for (start, end, first), (_, _, behind) in pairwise([*groups, (0, 0, len(words))]):
-        text = "".join(texts[first:behind]).strip() if len(groups) > 1 else final.text
-        yield replace(final, start_sample=start, end_sample=end, text=text, words=words[first:behind])
+        if silence.is_long and n_cut < n_before < len(words):
+            n_cut = n_before
+            yield n_before, silence

@@ -29,7 +29,7 @@ class Capabilities:
     max_utterance_s: float = 30.0  # longer utterances must be cut by the endpointer
     tells_language: bool = True  # hypotheses say which language was detected
     max_streams: int | None = None  # streams at once; None: as many as it has time for
-    hears_together: bool = False  # more is right where more is heard at once: recordings are; takes times of words
+    hears_together: bool = False  # recordings in long utterances, which the times of words tell apart again
     converses_s: float = 0.0  # takes a conversation about a recording of up to so many seconds; 0: transcribes only
 
     @property

@@ -128,7 +128,8 @@ class WhisperEngine:
         if stream in self._streams:
             self._streams.remove(stream)
             self._n_live -= stream.is_live
-            self.wake()  # recordings may have the thread that was left to it
+            if not self._n_live:
+                self.wake()  # recordings may have the thread that was left to who speaks
 
     @property
     def is_busy(self) -> bool:

@@ -173,11 +173,9 @@ class Whisper:
 
     def _decoded(self, language: str, text: Text) -> Decoded:
         tokenizer, ids, score = self.tokenizer(language), tuple(text.tokens), text.score
-        end = text.last_time - LATE
         if text.no_speech > MAX_NO_SPEECH and score < MIN_LOGPROB:
-            return Decoded(
-                (), (), (), ids, reaches(ids, self.first_time, end) * TIME_STEP, language, score, is_suspect=True
-            )
+            return Decoded((), (), (), ids, 0, language, score, is_suspect=True)
+        end = text.last_time - LATE
         said = ids[: n_said(ids, self.first_time, end)]
         until = reaches(said, self.first_time, end) * TIME_STEP
         tokens = tuple(token for token in said if token < tokenizer.eot)

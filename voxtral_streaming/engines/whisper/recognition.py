@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from voxtral_streaming.audio.units import Samples
+from voxtral_streaming.audio.units import Samples, samples_from_seconds
 from voxtral_streaming.engines.whisper.model import Decoded, Encoded, Whisper
 from voxtral_streaming.engines.whisper.passages import Passage
 from voxtral_streaming.engines.whisper.texts import Breath, no_breath
@@ -15,6 +15,8 @@ SURE = 0.8  # probability at which a language other than the expected one is bel
 SURE_AFTER = 32_000  # samples, 2 s: with less audio the expected language stands
 BEAM = 5  # hypotheses that are followed where the greedy one leaves doubt
 SURE_LOGPROB = -0.35  # mean log probability of a token at which a beam finds nothing better (docs/performance.md)
+LEAST_HEARD = samples_from_seconds(1.0)  # of a text that ends long before its audio
+MOST_UNHEARD = samples_from_seconds(2.0)  # of audio behind a text: with more, the rest is recognised alone
 MIN_DOUBLED = 4  # words: a shorter phrase may well be said twice
 
 
@@ -37,6 +39,13 @@ class Result:
     request: Request
     encoded: Encoded
     decoded: Decoded
+
+    @property
+    def n_heard(self) -> int:
+        """Samples of the passage that it goes up to: all, but for those that a text ends long before."""
+        n, until = self.request.passage.n_samples, self.decoded.until
+        is_early = self.decoded.words and LEAST_HEARD <= until < n - MOST_UNHEARD
+        return until if is_early else n
 
 
 def recognise_batch(model: Whisper, requests: Sequence[Request], breathe: Breath = no_breath) -> list[Result]:

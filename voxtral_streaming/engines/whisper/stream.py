@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 ResultT = TypeVar("ResultT")
 
-LEAST_HEARD = samples_from_seconds(1.0)  # of a text that ends long before its audio
-MOST_UNHEARD = samples_from_seconds(2.0)  # of audio behind a text: with more, the rest is recognised alone
 EARLY = 0.5  # share of the interval between partials after which one may come in the company of others
 
 
@@ -134,7 +132,7 @@ class WhisperStream:
         self._drop_partial()
         kind = Kind.FINISH if self.is_live else Kind.RECORDED
         result, last = await self._completed(kind)
-        while _n_heard(result) < result.request.passage.n_samples:
+        while result.n_heard < result.request.passage.n_samples:
             self._stand(result, last, len(last))
             result, last = await self._completed(kind)
         words, timed = self._parted.followed_by(result.decoded.words, last)
@@ -211,7 +209,7 @@ class WhisperStream:
         if n < len(words) == len(decoded.words):
             end = passage.start + samples_from_seconds((words[n - 1].end + words[n].start) / 2)
         else:
-            n, end = len(decoded.words), passage.start + _n_heard(result)
+            n, end = len(decoded.words), passage.start + result.n_heard
         timed = [moved(word, seconds(passage.start)) for word in words[:n]]
         joined, all_timed = self._parted.followed_by(decoded.words[:n], timed)
         self._parted = Parted(joined, all_timed, end, self._parted.language or decoded.language)
@@ -310,13 +308,6 @@ class WhisperStream:
         stable, tentative = self._agreement.update(words, passage.end)
         self._hypothesis = Hypothesis("".join(stable).lstrip(), "".join(tentative), (), decoded.language)
         return self._hypothesis
-
-
-def _n_heard(result: Result) -> int:
-    """How many samples of its passage a result goes up to: all, but for those that a text ends long before."""
-    n, until = result.request.passage.n_samples, result.decoded.until
-    is_early = result.decoded.words and LEAST_HEARD <= until < n - MOST_UNHEARD
-    return until if is_early else n
 
 
 def _retrieved(task: asyncio.Task[Any]) -> None:
