@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # malloc.h of glibc
-LARGE = 2 * 2**20  # bytes of what is taken from the system by itself, and goes back to it when it is free
+LARGE = 4 * 2**20  # bytes of what is taken from the system by itself, and goes back to it when it is free
 SPARE = 16 * 2**20  # bytes that stay at the end of the heap for what comes next
 
 
