@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import subprocess
 import sys
+import wave
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -73,8 +75,12 @@ def test_a_traceback_is_for_those_who_ask_for_it(voxtral: Any) -> None:
 
 
 def test_ctrl_c_ends_a_command_without_a_word(start: Any) -> None:
+    recording = io.BytesIO()
+    with wave.open(recording, "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(bytes(2**21))
     process = start("transcribe", "-")
-    process.stdin.write(bytes(2**20))  # more than a pipe holds: the command is reading
+    process.stdin.write(recording.getvalue()[: 2**20])  # more than a pipe holds: the command is reading
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=20) == (b"", b"")
     assert process.returncode == 128 + signal.SIGINT
