@@ -401,10 +401,17 @@ async def test_under_load_a_short_lull_brings_nothing_new(
     assert flushed.text == final.text != ""
 
 
-async def test_only_texts_of_different_streams_keep_company(
-    engine: WhisperEngine, clips: list[Samples], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("gains", "expected"), [(True, [1, 1, 1, 2]), (False, [1] * 5)])
+async def test_only_texts_of_different_streams_keep_company_and_only_where_that_is_a_gain(
+    engine: WhisperEngine,
+    model: Whisper,
+    clips: list[Samples],
+    monkeypatch: pytest.MonkeyPatch,
+    gains: bool,
+    expected: list[int],
 ) -> None:
     """What a reader waits for is not decoded together with the whole of the same utterance, which comes later."""
+    monkeypatch.setattr(model, "gains_by_company", gains)
     batches: list[int] = []
     begun, go_on = threading.Semaphore(0), threading.Event()
 
@@ -427,7 +434,7 @@ async def test_only_texts_of_different_streams_keep_company(
     results = await asyncio.gather(*(asyncio.wrap_future(job.future) for job in jobs))
     for stream in streams:
         stream.close()
-    assert sorted(batches) == [1, 1, 1, 2]
+    assert sorted(batches) == expected
     assert len({result.decoded.words for result in results}) == 1
 
 

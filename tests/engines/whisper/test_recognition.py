@@ -29,7 +29,7 @@ def request(
     samples: Samples, window: int | None = None, language: str | None = "en", draft: tuple[int, ...] = ()
 ) -> Request:
     window = window or window_for(len(samples))
-    return Request(samples, window, language, None, Passage(0, len(samples)), draft)
+    return Request(samples, window, language, None, Passage(0, len(samples)), len(samples), draft)
 
 
 def final(model: Whisper, request: Request) -> Result:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxtral_streaming.engines.whisper.scheduler import Kind, Scheduler, partial_interval
+from voxtral_streaming.engines.whisper.scheduler import RAREST, TOO_LONG, Kind, Scheduler, partial_interval, rank
 
 
 @dataclass
@@ -14,7 +14,7 @@ class Work:
     kind: Kind
     window: int = 4
     number: int = 0
-    is_due: bool = True
+    waited: int = 0
 
 
 def same_window(first: Work, other: Work) -> bool:
@@ -63,13 +63,25 @@ def test_work_is_interrupted_by_what_ranks_higher(interrupted: Kind, first: list
     assert sorted(first + second + rest) == list(Kind)
 
 
-def test_partials_wait_until_one_is_due_which_goes_first_and_takes_the_others_along() -> None:
-    partials = [Work(Kind.PARTIAL, is_due=False) for _ in range(3)]
+def test_of_partials_those_go_first_that_have_waited_longest_by_now() -> None:
+    partials = [Work(Kind.PARTIAL, waited=waited) for waited in (3, 5, 4)]
     scheduler = scheduled(*partials)
-    assert scheduler.take(lambda _: 2, same_window) == []
-    partials[2].is_due = True
-    assert [job.number for job in scheduler.take(lambda _: 2, same_window)] == [2, 0]
-    assert scheduler.take(lambda _: 2, same_window) == []
+    assert scheduler.take(lambda _: 1, same_window) == [partials[1]]
+    partials[0].waited = 6
+    assert scheduler.take(lambda _: 2, same_window) == [partials[0], partials[2]]
+
+
+def test_a_partial_that_has_waited_too_long_ranks_as_what_seems_to_be_over() -> None:
+    late = Work(Kind.PARTIAL, waited=TOO_LONG)
+    scheduler = scheduled(late, Work(Kind.FLUSH), Work(Kind.FINISH), Work(Kind.PARTIAL, waited=TOO_LONG - 1))
+    assert [scheduler.take(lambda _: 1, same_window)[0].number for _ in range(4)] == [2, 0, 1, 3]
+
+
+def test_who_has_waited_too_long_interrupts_a_partial_and_is_not_interrupted_by_what_seems_to_be_over() -> None:
+    late = Work(Kind.PARTIAL, waited=TOO_LONG)
+    assert rank(late) is Kind.FLUSH
+    assert scheduled(late).take(lambda _: 1, same_window, Kind.PARTIAL) == [late]
+    assert scheduled(Work(Kind.FLUSH)).take(lambda _: 1, same_window, rank(late)) == []
 
 
 def test_what_was_given_up_is_forgotten() -> None:
@@ -95,4 +107,5 @@ def test_every_job_runs_once_and_none_waits_for_a_lower_rank(jobs: list[Work], m
 def test_partials_take_half_of_the_time_of_the_workers() -> None:
     assert partial_interval(4800, n_streams=1, cost_s=0.1, n_workers=2, rate=16_000) == 4800
     assert partial_interval(4800, n_streams=16, cost_s=0.07, n_workers=2, rate=16_000) == round(1.12 * 16_000)
+    assert partial_interval(4800, n_streams=24, cost_s=0.07, n_workers=2, rate=16_000) == RAREST
     assert partial_interval(4800, n_streams=16, cost_s=0.07, n_workers=4, rate=16_000) == round(0.56 * 16_000)

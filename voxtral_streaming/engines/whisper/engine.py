@@ -18,7 +18,7 @@ from voxtral_streaming.engines.whisper.drafts import Drafts
 from voxtral_streaming.engines.whisper.jobs import Completion, Recognition
 from voxtral_streaming.engines.whisper.model import Whisper
 from voxtral_streaming.engines.whisper.recognition import finalised, recognise_batch
-from voxtral_streaming.engines.whisper.scheduler import Kind, Scheduler, partial_interval
+from voxtral_streaming.engines.whisper.scheduler import Kind, Scheduler, partial_interval, rank
 from voxtral_streaming.engines.whisper.stream import WhisperStream
 from voxtral_streaming.engines.whisper.texts import Breath
 from voxtral_streaming.engines.whisper.weights import model_folder
@@ -28,7 +28,7 @@ from voxtral_streaming.memory import give_back
 
 log = logging.getLogger(__name__)
 
-MAX_BATCH = 4  # jobs decoded together: beyond it a step costs nearly in proportion
+MAX_BATCH = 4  # windows decoded together: beyond it a step costs nearly in proportion
 MAX_BATCH_FRAMES = 6400  # of memories decoded together: the decoder keeps 12 kB for each (base)
 QUIET_S = 10.0  # without work, after which the memory that the last work took goes back to the system
 BUSY_S = 3.0  # the same, with work: it costs 5 to 15 ms, and gaps between what is in use would grow all the time
@@ -188,7 +188,7 @@ class WhisperEngine:
             self._recording.discard(thread)
             while not self._is_closed:
                 self._scheduler.drop(lambda job: job.future.cancelled())
-                if batch := self._scheduler.take(_most, _fits, self._before):
+                if batch := self._scheduler.take(self._most, _fits, self._before):
                     if batch[0].kind is Kind.RECORDED:
                         self._recording.add(thread)
                     return batch
@@ -208,6 +208,13 @@ class WhisperEngine:
         is_spared = self._n_live > 0 and len(self._recording) >= max(1, self._config.workers - 1)
         return Kind.RECORDED if is_spared else len(Kind)
 
+    def _most(self, first: Recognition | Completion) -> int:
+        """How many jobs may share a batch with `first`, itself included."""
+        is_alone = first.kind is not Kind.RECORDED and not self._loaded().gains_by_company
+        if is_alone or isinstance(first, Completion):
+            return 1
+        return max(1, min(MAX_BATCH, MAX_BATCH_FRAMES // first.memory))
+
     def _breathing(self, jobs: Sequence[Recognition | Completion], elsewhere_s: list[float] | None = None) -> Breath:
         """What is done between two steps of these jobs; how long it took is put into the list."""
 
@@ -223,7 +230,7 @@ class WhisperEngine:
     def _more_urgent(self, jobs: Sequence[Recognition | Completion]) -> list[Recognition | Completion]:
         """What to run before these jobs go on: what ranks higher, if no thread is free for it."""
         with self._changed:
-            return [] if self._n_idle else self._scheduler.take(_most, _fits, min(job.kind for job in jobs))
+            return [] if self._n_idle else self._scheduler.take(self._most, _fits, min(rank(job) for job in jobs))
 
     def _run(self, batch: list[Recognition | Completion]) -> None:
         """Run jobs that fit together: recognitions, or one completion."""
@@ -246,11 +253,6 @@ class WhisperEngine:
             cost_s = (time.monotonic() - started - sum(elsewhere_s)) / len(jobs)
             past: float = COST_MEMORY ** len(jobs)
             self._cost_s = past * self._cost_s + (1 - past) * cost_s
-
-
-def _most(first: Recognition | Completion) -> int:
-    """How many jobs may share a batch with `first`, itself included."""
-    return 1 if isinstance(first, Completion) else max(1, min(MAX_BATCH, MAX_BATCH_FRAMES // first.memory))
 
 
 def _fits(first: Recognition | Completion, other: Recognition | Completion) -> bool:

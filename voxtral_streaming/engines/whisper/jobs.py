@@ -24,7 +24,6 @@ class Recognition:
     kind: Kind
     stream: WhisperStream
     heard: Callable[[], Passage]
-    can_wait: bool = False  # for the company of others, until its stream is due
     future: Future[Result] = field(default_factory=Future)
 
     @property
@@ -33,16 +32,13 @@ class Recognition:
         return memory_for(window_for(self.heard().n_samples))
 
     @property
-    def is_due(self) -> bool:
-        """Whether it waits no longer for the company of others."""
-        return not self.can_wait or self.stream.is_due
+    def waited(self) -> int:
+        """Samples that its stream was fed since it last had a hypothesis."""
+        return self.stream.waited
 
     def request(self) -> Request:
         """What to recognise now."""
-        passage = self.heard()
-        if self.can_wait:
-            self.stream.note_heard()
-        return self.stream.request(passage)
+        return self.stream.request(self.heard())
 
 
 @dataclass(slots=True, eq=False)
@@ -50,10 +46,15 @@ class Completion:
     """A job: make a result final, and find when its words were spoken, if that is wanted."""
 
     kind: Kind
+    stream: WhisperStream
     result: Result
     wants_words: bool
-    is_due: bool = True
     future: Future[tuple[Result, list[Word]]] = field(default_factory=Future)
+
+    @property
+    def waited(self) -> int:
+        """Samples that its stream was fed since it last had a hypothesis."""
+        return self.stream.waited
 
 
 def always(passage: Passage) -> Callable[[], Passage]:

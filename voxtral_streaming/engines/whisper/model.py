@@ -92,6 +92,7 @@ class Whisper:
     def __init__(self, folder: Path, config: ModelConfig) -> None:
         """Load from a folder, which is not needed afterwards. Raises `EngineUnavailable`, `WeightsError`."""
         is_cpu = not takes_gpu(config.device)
+        self.gains_by_company = not is_cpu  # for a text of somebody who waits; on a CPU most of one is drafted
         with encoder_folder(folder) if is_cpu else nullcontext(folder) as loaded:
             self._model = _load(loaded, config)
         self.is_multilingual: bool = self._model.model.is_multilingual

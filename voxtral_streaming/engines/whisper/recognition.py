@@ -29,6 +29,7 @@ class Request:
     language: str | None  # None: detect
     likely_language: str | None  # what earlier utterances were in
     passage: Passage  # where they stand in the utterance
+    n_fed: int  # samples of the utterance that there were, those behind the passage included
     draft: tuple[int, ...] = ()  # what may come of it
 
 

@@ -1,9 +1,10 @@
 """Which work an engine thread does next. Pure: no threads, no clock, no model.
 
 Whole utterances go first, oldest first, and no worker is too busy for them: between two steps of its work it does what
-ranks higher, if no other worker is free for that. So under load partials become rarer while finals stay on time.
-Partials gather until one of them is due, and are decoded together at a fraction of the cost. A job's samples are taken
-when it is run and not when it is asked for: it hears the newest.
+ranks higher, if no other worker is free for that. So under load partials become rarer while finals stay on time. Of
+partials, that goes first whose stream has waited longest, whenever it was asked for; who has waited too long waits no
+longer for those who seem to be silent. A job's samples are taken when it is run and not when it is asked for: it hears
+the newest.
 """
 
 from __future__ import annotations
@@ -12,7 +13,11 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Generic, Protocol, TypeVar
 
+from voxtral_streaming.audio.units import samples_from_seconds
+
 PARTIAL_SHARE = 0.5  # of the time of all workers that partials may have
+RAREST = samples_from_seconds(1.2)  # new samples, after which a partial is asked for on any machine
+TOO_LONG = samples_from_seconds(2.0)  # to wait for one
 
 
 class Kind(IntEnum):
@@ -30,11 +35,16 @@ class Job(Protocol):
     kind: Kind
 
     @property
-    def is_due(self) -> bool:
-        """Whether it waits no longer for the company of others."""
+    def waited(self) -> int:
+        """Samples that its stream was fed since it last had a hypothesis."""
 
 
 JobT = TypeVar("JobT", bound=Job)
+
+
+def rank(job: Job) -> Kind:
+    """The kind that a job ranks as: for who has waited too long, the next one."""
+    return Kind.FLUSH if job.kind is Kind.PARTIAL and job.waited >= TOO_LONG else job.kind
 
 
 class Scheduler(Generic[JobT]):
@@ -59,10 +69,8 @@ class Scheduler(Generic[JobT]):
         Neither partials nor recordings keep company with a whole text, which would wait for them. Only kinds that
         rank before `before` count.
         """
-        asked = [job for job in self._jobs if job.kind < before]
-        is_due = any(job.is_due for job in asked if job.kind is Kind.PARTIAL)
-        ready = [job for job in asked if is_due or job.kind is not Kind.PARTIAL]
-        ranked = sorted(ready, key=lambda job: (job.kind, not job.is_due))  # stable: then the order of asking
+        asked = [job for job in self._jobs if rank(job) < before]
+        ranked = sorted(asked, key=_turn)  # stable: then the order of asking
         batch = [
             job for n, job in enumerate(ranked) if n == 0 or (_ranks_with(ranked[0], job) and fits(ranked[0], job))
         ]
@@ -70,6 +78,10 @@ class Scheduler(Generic[JobT]):
         chosen = {id(job) for job in batch}
         self._jobs = [job for job in self._jobs if id(job) not in chosen]
         return batch
+
+
+def _turn(job: Job) -> tuple[Kind, int]:
+    return rank(job), -job.waited if rank(job) is Kind.PARTIAL else 0
 
 
 def _ranks_with(first: Job, other: Job) -> bool:
@@ -80,6 +92,6 @@ def partial_interval(shortest: int, n_streams: int, cost_s: float, n_workers: in
     """New samples between two partials of a stream, so that partials take their share of the workers' time and no more.
 
     `shortest` is the interval of an idle machine in samples, `cost_s` what a partial costs a worker in seconds,
-    `rate` samples per second.
+    `rate` samples per second. Where even `RAREST` is too often, the queue makes them rarer still, alike for all.
     """
-    return max(shortest, round(n_streams * cost_s / (PARTIAL_SHARE * n_workers) * rate))
+    return max(shortest, min(RAREST, round(n_streams * cost_s / (PARTIAL_SHARE * n_workers) * rate)))

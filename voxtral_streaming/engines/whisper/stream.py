@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 ResultT = TypeVar("ResultT")
 
-EARLY = 0.5  # share of the interval between partials after which one may come in the company of others
-
 
 class WhisperStream:
     """Implements `Stream`. Lives on the event loop; engine threads call only what passages and requests are made of.
@@ -40,7 +38,7 @@ class WhisperStream:
         self._at = at
         self._blocks: list[Samples] = []
         self._n_samples = 0  # fed so far
-        self._n_heard = 0  # fed when the last hypothesis was begun
+        self._n_heard = 0  # fed when the newest hypothesis was begun
         self._n_flushed = 0  # fed when a flush was last asked for
         self._grown = asyncio.Event()
         self._is_closed = False
@@ -66,8 +64,6 @@ class WhisperStream:
         self._n_samples += len(samples)
         self._go_on()
         self._grown.set()
-        if self._partial is not None and not self._partial.future.done() and self.is_due:
-            self._engine.wake()
         if self.is_live and self._is_long:
             self._begin_parting()
 
@@ -75,15 +71,15 @@ class WhisperStream:
         """The next hypothesis, once there is enough new audio for one."""
         if self._partial is None:
             await self._heard_more()
-            self._partial = Recognition(Kind.PARTIAL, self, self.newest, can_wait=True)
+            self._partial = Recognition(Kind.PARTIAL, self, self.newest)
             self._engine.submit(self._partial)
         result = await self._shared(self._partial.future)  # a lull may interrupt this: then it is asked for again
         self._partial = None
         return self._agreed(result)
 
     async def _heard_more(self) -> None:
-        """Wait for enough new audio for a partial in the company of others."""
-        while self._n_new < EARLY * self._interval:
+        """Wait for enough new audio for a partial."""
+        while self._n_new < self._engine.partial_interval(is_first=not self._n_heard):
             self._grown.clear()
             await self._grown.wait()
             if self._is_closed:
@@ -99,17 +95,9 @@ class WhisperStream:
         return self._n_samples - self._n_heard
 
     @property
-    def _interval(self) -> int:
-        return self._engine.partial_interval(is_first=not self._n_heard)
-
-    @property
-    def is_due(self) -> bool:
-        """Whether there is so much new audio that a partial waits for nobody."""
-        return self._n_new >= self._interval
-
-    def note_heard(self) -> None:
-        """All that was fed so far is being recognised."""
-        self._n_heard = self._n_samples
+    def waited(self) -> int:
+        """Samples that were fed since the newest hypothesis was begun; twice as many before the first, missed most."""
+        return self._n_new if self._n_heard else 2 * self._n_new
 
     async def flush(self) -> Hypothesis:
         """The whole text of all that was fed so far: what can be had at once; asked again, what will be final."""
@@ -120,7 +108,6 @@ class WhisperStream:
         if self._engine.is_busy and not is_again:
             return self._hypothesis  # most lulls end before the utterance does
         self._drop_partial()
-        self.note_heard()
         if not is_again and self._draft is None and self._whole is None:
             return self._agreed(await self._shared(self._drafted().future))
         return self._agreed((await self._completed(Kind.FLUSH))[0])
@@ -169,9 +156,9 @@ class WhisperStream:
         language = options.language or self._parted.language
         if language is None and passage.start:
             language = self._hypothesis.language
-        samples = self._between(passage.start, passage.end)
+        n_fed, samples = self._n_samples, self._between(passage.start, passage.end)
         draft = self._drafts.behind(passage.start)
-        return Request(samples, window_for(len(samples)), language, options.likely_language, passage, draft)
+        return Request(samples, window_for(len(samples)), language, options.likely_language, passage, n_fed, draft)
 
     def _between(self, start: int, end: int) -> Samples:
         samples: Samples = np.concatenate(self._blocks[:])[start:end].copy()  # the rest need not stay
@@ -197,7 +184,7 @@ class WhisperStream:
             self._part = Recognition(self._part_kind, self, always(passage))
             self._engine.submit(self._part)
             result = await asyncio.wrap_future(self._part.future)
-            self._part = Completion(self._part_kind, result, wants_words=True)
+            self._part = Completion(self._part_kind, self, result, wants_words=True)
             self._engine.submit(self._part)
             result, words = await asyncio.wrap_future(self._part.future)
             self._stand(result, words, n_standing(words, seconds(passage.n_samples)))
@@ -268,7 +255,7 @@ class WhisperStream:
             if result.request.passage != self.rest():
                 return result, []  # more was fed meanwhile: nothing to complete
             if self._completion is None:  # nobody else has asked for it meanwhile
-                self._completion = Completion(kind, result, self._options.words)
+                self._completion = Completion(kind, self, result, self._options.words)
                 self._engine.submit(self._completion)
         self._completion.kind = min(self._completion.kind, kind)
         result, words = await self._shared(self._completion.future)
@@ -301,6 +288,7 @@ class WhisperStream:
 
     def _agreed(self, result: Result) -> Hypothesis:
         passage, decoded = result.request.passage, result.decoded
+        self._n_heard = max(self._n_heard, result.request.n_fed)
         self._drafts.heard(passage.start, passage.end, decoded.draft)
         words = continued(passage.before, decoded.words)
         if not decoded.is_suspect:
