@@ -204,7 +204,8 @@ class Decoder:
             "cross_bias": cache.cross_bias,
         }
         inputs |= dict(zip(self._past, cache.past, strict=True)) | dict(zip(self._cross, cache.cross, strict=True))
-        logits, attention, *cache.past = self._session.run(None, inputs)
+        logits, scales, attention, *cache.past = self._session.run(None, inputs)
+        logits *= scales
         cache.n_taken = cache.n_taken + tokens.shape[1]
         return logits, attention
 

@@ -136,8 +136,13 @@ class _Builder:
 
     def product(self, x: str, name: str, matrix: Matrix) -> str:
         """The same without a bias."""
+        found, scales = self.unscaled(x, name, matrix)
+        return found if scales is None else self.apply("Mul", found, scales)
+
+    def unscaled(self, x: str, name: str, matrix: Matrix) -> tuple[str, str | None]:
+        """The same, before each row is multiplied by a scale of its own [..., 1], where there are such."""
         if self._numbers is None:
-            return self.apply("MatMul", x, self.constant(f"{name}/weight", matrix.values.T))
+            return self.apply("MatMul", x, self.constant(f"{name}/weight", matrix.values.T)), None
         zero = MIDDLE if self._numbers == np.uint8 else 0
         numbers = matrix.values.view(self._numbers) ^ self._numbers(
             zero
@@ -153,7 +158,7 @@ class _Builder:
             self.constant("zero", np.array(zero, self._numbers)),
             domain=MICROSOFT,
         )
-        return self.apply("Mul", found, row_scales)
+        return found, row_scales
 
     def _rows_quantised(self, x: str) -> tuple[str, str]:
         """[..., n] in uint8, each row with a scale of its own [..., 1]: so it comes out alike in any company."""
@@ -219,7 +224,8 @@ def cross_graph(weights: Checkpoint, shape: Shape, numbers: Numbers) -> Graph:
 def token_graph(weights: Checkpoint, shape: Shape, numbers: Numbers, heads: Heads, embeddings: Matrix) -> Graph:
     """Embedded tokens behind earlier ones → `logits` [n_rows, n_new, n_vocabulary], `present` keys and values.
 
-    And `attention` to the audio by some heads [n_rows, how many, n_new, n_frames].
+    The logits are still to be multiplied by `scales` [n_rows, n_new, 1] or []: in place, as they are megabytes. And
+    `attention` to the audio by some heads [n_rows, how many, n_new, n_frames].
 
     Keys are [n_rows, n_heads, head, n], values [n_rows, n_heads, n, head]: `cross` of the audio (of one window for
     all rows, or one for each), `past` with a place for each position, those to come included. `embedded` is
@@ -234,8 +240,10 @@ def token_graph(weights: Checkpoint, shape: Shape, numbers: Numbers, heads: Head
         if chosen := [head for layer, head in heads if layer == n]:
             watched.append(builder.apply("Gather", looked_at, builder.constant(f"heads_{n}", np.array(chosen)), axis=1))
     builder.apply("Concat", *watched, name="attention", axis=1)
-    builder.apply("Identity", builder.product(builder.norm(x, "layer_norm"), "embeddings", embeddings), name="logits")
-    return builder.graph(_token_inputs(shape), ["logits", "attention", *caches("present", shape.n_layers)])
+    found, scales = builder.unscaled(builder.norm(x, "layer_norm"), "embeddings", embeddings)
+    builder.apply("Identity", found, name="logits")
+    builder.apply("Identity", scales or builder.constant("one", np.array(1, np.float32)), name="scales")
+    return builder.graph(_token_inputs(shape), ["logits", "scales", "attention", *caches("present", shape.n_layers)])
 
 
 def _layer(builder: _Builder, x: str, n: int) -> tuple[str, str]:
