@@ -161,6 +161,6 @@ class TestDescription:
             "1",
         ]
         done = subprocess.run(
-            [sys.executable, "-c", program, *command], cwd=tmp_path, capture_output=True, text=True, timeout=60
+            [sys.executable, "-c", program, *command], cwd=tmp_path, capture_output=True, text=True, timeout=180
         )
         assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxtral_streaming.engines.whisper.scheduler import RAREST, TOO_LONG, Kind, Scheduler, partial_interval, rank
+from voxtral_streaming.engines.whisper.scheduler import FEW, RAREST, TOO_LONG, Kind, Scheduler, partial_interval, rank
 
 
 @dataclass
@@ -75,6 +75,12 @@ def test_a_partial_that_has_waited_too_long_ranks_as_what_seems_to_be_over() -> 
     late = Work(Kind.PARTIAL, waited=TOO_LONG)
     scheduler = scheduled(late, Work(Kind.FLUSH), Work(Kind.FINISH), Work(Kind.PARTIAL, waited=TOO_LONG - 1))
     assert [scheduler.take(lambda _: 1, same_window)[0].number for _ in range(4)] == [2, 0, 1, 3]
+
+
+def test_where_many_have_waited_too_long_partials_are_what_is_dropped() -> None:
+    jobs = [Work(Kind.PARTIAL, waited=TOO_LONG + n) for n in range(FEW + 1)]
+    scheduler = scheduled(*jobs, Work(Kind.FLUSH))
+    assert [scheduler.take(lambda _: 1, same_window)[0].number for _ in range(3)] == [FEW + 1, FEW, 0]
 
 
 def test_who_has_waited_too_long_interrupts_a_partial_and_is_not_interrupted_by_what_seems_to_be_over() -> None:

@@ -2,9 +2,10 @@
 
 Whole utterances go first, oldest first, and no worker is too busy for them: between two steps of its work it does what
 ranks higher, if no other worker is free for that. So under load partials become rarer while finals stay on time. Of
-partials, that goes first whose stream has waited longest, whenever it was asked for; who has waited too long waits no
-longer for those who seem to be silent. A job's samples are taken when it is run and not when it is asked for: it hears
-the newest.
+partials, that goes first whose stream has waited longest, whenever it was asked for. The few that have waited too long
+wait no longer for those who seem to be silent; where they are many, the machine cannot carry all that is asked of it,
+and partials are what it drops. A job's samples are taken when it is run and not when it is asked for: it hears the
+newest.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from voxtral_streaming.audio.units import samples_from_seconds
 PARTIAL_SHARE = 0.5  # of the time of all workers that partials may have
 RAREST = samples_from_seconds(1.2)  # new samples, after which a partial is asked for on any machine
 TOO_LONG = samples_from_seconds(2.0)  # to wait for one
+FEW = 2  # that have waited too long
 
 
 class Kind(IntEnum):
@@ -43,7 +45,7 @@ JobT = TypeVar("JobT", bound=Job)
 
 
 def rank(job: Job) -> Kind:
-    """The kind that a job ranks as: for who has waited too long, the next one."""
+    """The kind that a job ranks as once it is run: a partial that has waited too long is as urgent as the next one."""
     return Kind.FLUSH if job.kind is Kind.PARTIAL and job.waited >= TOO_LONG else job.kind
 
 
@@ -69,8 +71,10 @@ class Scheduler(Generic[JobT]):
         Neither partials nor recordings keep company with a whole text, which would wait for them. Only kinds that
         rank before `before` count.
         """
-        asked = [job for job in self._jobs if rank(job) < before]
-        ranked = sorted(asked, key=_turn)  # stable: then the order of asking
+        is_rare = sum(rank(job) is not job.kind for job in self._jobs) <= FEW
+        turns = [(_turn(job, rank(job) if is_rare else job.kind), job) for job in self._jobs]
+        asked = [(turn, job) for turn, job in turns if turn[0] < before]
+        ranked = [job for _, job in sorted(asked, key=lambda one: one[0])]  # stable: then the order of asking
         batch = [
             job for n, job in enumerate(ranked) if n == 0 or (_ranks_with(ranked[0], job) and fits(ranked[0], job))
         ]
@@ -80,8 +84,9 @@ class Scheduler(Generic[JobT]):
         return batch
 
 
-def _turn(job: Job) -> tuple[Kind, int]:
-    return rank(job), -job.waited if rank(job) is Kind.PARTIAL else 0
+def _turn(job: Job, kind: Kind) -> tuple[Kind, int]:
+    """What goes first, of a job that ranks as that kind."""
+    return kind, -job.waited if kind is Kind.PARTIAL else 0
 
 
 def _ranks_with(first: Job, other: Job) -> bool:
