@@ -17,9 +17,9 @@ from typing import Generic, Protocol, TypeVar
 from voxtral_streaming.audio.units import samples_from_seconds
 
 PARTIAL_SHARE = 0.5  # of the time of all workers that partials may have
-RAREST = samples_from_seconds(1.2)  # new samples, after which a partial is asked for on any machine
-TOO_LONG = samples_from_seconds(2.0)  # to wait for one
-FEW = 2  # that have waited too long
+RAREST = samples_from_seconds(1.2)  # new samples after which a stream asks for a partial, on any machine
+TOO_LONG = samples_from_seconds(2.0)  # for a stream to wait for one
+FEW = 2  # streams that have waited too long: of more, none goes before a whole text
 
 
 class Kind(IntEnum):
