@@ -146,9 +146,7 @@ class WhisperEngine:
 
         The first of an utterance comes after half of it: it is what a reader waits for.
         """
-        interval = partial_interval(
-            self._shortest_interval, self._n_live, self._cost_s, self._config.workers, SAMPLE_RATE
-        )
+        interval = partial_interval(self._shortest_interval, self._n_live, self._cost_s, self._config.workers)
         return max(self._shortest_interval, interval // 2) if is_first else interval
 
     def wake(self) -> None:

@@ -18,11 +18,22 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True, eq=False)
-class Recognition:
-    """A job: recognise what `heard` says when the job's turn comes."""
+class _Asked:
+    """What a stream asks for."""
 
     kind: Kind
     stream: WhisperStream
+
+    @property
+    def waited(self) -> int:
+        """Samples that its stream was fed since it last had a hypothesis."""
+        return self.stream.waited
+
+
+@dataclass(slots=True, eq=False)
+class Recognition(_Asked):
+    """A job: recognise what `heard` says when the job's turn comes."""
+
     heard: Callable[[], Passage]
     future: Future[Result] = field(default_factory=Future)
 
@@ -31,30 +42,18 @@ class Recognition:
         """Frames of the memory of the audio, by which jobs keep company."""
         return memory_for(window_for(self.heard().n_samples))
 
-    @property
-    def waited(self) -> int:
-        """Samples that its stream was fed since it last had a hypothesis."""
-        return self.stream.waited
-
     def request(self) -> Request:
         """What to recognise now."""
         return self.stream.request(self.heard())
 
 
 @dataclass(slots=True, eq=False)
-class Completion:
+class Completion(_Asked):
     """A job: make a result final, and find when its words were spoken, if that is wanted."""
 
-    kind: Kind
-    stream: WhisperStream
     result: Result
     wants_words: bool
     future: Future[tuple[Result, list[Word]]] = field(default_factory=Future)
-
-    @property
-    def waited(self) -> int:
-        """Samples that its stream was fed since it last had a hypothesis."""
-        return self.stream.waited
 
 
 def always(passage: Passage) -> Callable[[], Passage]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import IntEnum
+from operator import ne
 from typing import Generic, Protocol, TypeVar
 
 from voxtral_streaming.audio.units import samples_from_seconds
@@ -71,10 +72,8 @@ class Scheduler(Generic[JobT]):
         Neither partials nor recordings keep company with a whole text, which would wait for them. Only kinds that
         rank before `before` count.
         """
-        is_rare = sum(rank(job) is not job.kind for job in self._jobs) <= FEW
-        turns = [(_turn(job, rank(job) if is_rare else job.kind), job) for job in self._jobs]
-        asked = [(turn, job) for turn, job in turns if turn[0] < before]
-        ranked = [job for _, job in sorted(asked, key=lambda one: one[0])]  # stable: then the order of asking
+        asked = [(kind, job) for kind, job in zip(self._ranks(), self._jobs, strict=True) if kind < before]
+        ranked = [job for _, job in sorted(asked, key=_turn)]  # stable: then the order of asking
         batch = [
             job for n, job in enumerate(ranked) if n == 0 or (_ranks_with(ranked[0], job) and fits(ranked[0], job))
         ]
@@ -83,9 +82,14 @@ class Scheduler(Generic[JobT]):
         self._jobs = [job for job in self._jobs if id(job) not in chosen]
         return batch
 
+    def _ranks(self) -> list[Kind]:
+        """What the jobs rank as while they wait: those that have waited too long go first only if they are few."""
+        kinds, ranks = [job.kind for job in self._jobs], [rank(job) for job in self._jobs]
+        return ranks if sum(map(ne, kinds, ranks)) <= FEW else kinds
 
-def _turn(job: Job, kind: Kind) -> tuple[Kind, int]:
-    """What goes first, of a job that ranks as that kind."""
+
+def _turn(ranked: tuple[Kind, Job]) -> tuple[Kind, int]:
+    kind, job = ranked
     return kind, -job.waited if kind is Kind.PARTIAL else 0
 
 
@@ -93,10 +97,10 @@ def _ranks_with(first: Job, other: Job) -> bool:
     return first.kind == other.kind or max(first.kind, other.kind) < Kind.PARTIAL
 
 
-def partial_interval(shortest: int, n_streams: int, cost_s: float, n_workers: int, rate: int) -> int:
+def partial_interval(shortest: int, n_streams: int, cost_s: float, n_workers: int) -> int:
     """New samples between two partials of a stream, so that partials take their share of the workers' time and no more.
 
-    `shortest` is the interval of an idle machine in samples, `cost_s` what a partial costs a worker in seconds,
-    `rate` samples per second. Where even `RAREST` is too often, the queue makes them rarer still, alike for all.
+    `shortest` is the interval of an idle machine in samples, `cost_s` what a partial costs a worker in seconds. Where
+    even `RAREST` is too often, the queue makes them rarer still, alike for all.
     """
-    return max(shortest, min(RAREST, round(n_streams * cost_s / (PARTIAL_SHARE * n_workers) * rate)))
+    return max(shortest, min(RAREST, samples_from_seconds(n_streams * cost_s / (PARTIAL_SHARE * n_workers))))
