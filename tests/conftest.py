@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Iterator
+import wave
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,20 @@ NOBODY = 65534
 def root() -> Path:
     """The root of the repository."""
     return Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def as_wav() -> Callable[[bytes], bytes]:
+    """Makes a WAV file of 16-bit samples, mono, 16 kHz."""
+
+    def written(pcm: bytes) -> bytes:
+        file = io.BytesIO()
+        with wave.open(file, "wb") as writer:
+            writer.setparams((1, 2, 16_000, 0, "NONE", ""))
+            writer.writeframes(pcm)
+        return file.getvalue()
+
+    return written
 
 
 @pytest.fixture

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import io
 import json
 import socket
-import wave
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,19 +22,9 @@ URL = "/v1/transcriptions"
 
 
 @pytest.fixture(scope="session")
-def wav(sound: Sound) -> bytes:
+def wav(sound: Sound, as_wav: Callable[[bytes], bytes]) -> bytes:
     """A recording of two utterances."""
     return as_wav(sound.utterances(0.8, 1.2))
-
-
-def as_wav(pcm: bytes) -> bytes:
-    file = io.BytesIO()
-    with wave.open(file, "wb") as writer:
-        writer.setnchannels(1)
-        writer.setsampwidth(2)
-        writer.setframerate(16000)
-        writer.writeframes(pcm)
-    return file.getvalue()
 
 
 def ask(server: Any, **options: Any) -> httpx.Response:
@@ -271,7 +260,7 @@ class TestBounds:
         response = ask(small, json={"audio": base64.b64encode(wav).decode()})
         assert (response.status_code, error_of(response)["code"]) == (413, "audio_too_large")
 
-    def test_seconds(self, launch: Launch, sound: Sound) -> None:
+    def test_seconds(self, launch: Launch, sound: Sound, as_wav: Callable[[bytes], bytes]) -> None:
         server = launch(audio={"max_seconds": 2.0})
         response = ask(server, files={"file": as_wav(sound.utterances(1.0))})
         assert (response.status_code, error_of(response)["code"]) == (413, "audio_too_long")

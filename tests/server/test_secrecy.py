@@ -6,11 +6,9 @@ Every error that the other tests provoke is read along too: see `Watched` in con
 from __future__ import annotations
 
 import base64
-import io
 import json
 import logging
-import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -44,14 +42,6 @@ def secrets_in(caplog: pytest.LogCaptureFixture) -> set[str]:
     return {secret for secret in (KEY, WRONG, QUERY, SPOKEN) if secret in text}
 
 
-def recording(pcm: bytes) -> bytes:
-    file = io.BytesIO()
-    with wave.open(file, "wb") as writer:
-        writer.setparams((1, 2, 16000, 0, "NONE", ""))
-        writer.writeframes(pcm)
-    return file.getvalue()
-
-
 async def everything_from(socket: websockets.ClientConnection) -> str:
     """All messages until the connection ends, however it ends."""
     messages = []
@@ -78,7 +68,7 @@ async def live(server: Any, sound: Sound, key: str, *, as_subprotocol: bool) -> 
         return refused.response.body.decode()
 
 
-async def ask_everything(server: Any, sound: Sound) -> str:
+async def ask_everything(server: Any, sound: Sound, recording: bytes) -> str:
     """Come through every door, with a right and a wrong key; every answer but transcripts."""
     answers = []
     for key in (KEY, WRONG):
@@ -86,7 +76,7 @@ async def ask_everything(server: Any, sound: Sound) -> str:
             heard = await live(server, sound, key, as_subprotocol=as_subprotocol)
             assert (SPOKEN in heard) is (key == KEY)
         headers = {"Authorization": f"Bearer {key}"}
-        audio = base64.b64encode(recording(sound.utterances(0.5))).decode()
+        audio = base64.b64encode(recording).decode()
         async with httpx.AsyncClient(base_url=f"http://{server.host}", headers=headers, verify=False) as http:
             door = f"/v1/transcriptions?token={QUERY}"
             heard = (await http.post(door, json={"audio": audio, "prompt": SPOKEN})).text
@@ -98,10 +88,13 @@ async def ask_everything(server: Any, sound: Sound) -> str:
 
 
 async def test_no_secret_in_the_log_the_metrics_or_an_error(
-    locked: Running, sound: Sound, caplog: pytest.LogCaptureFixture
+    locked: Running,
+    sound: Sound,
+    caplog: pytest.LogCaptureFixture,
+    as_wav: Callable[[bytes], bytes],
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    said = await ask_everything(locked, sound)
+    said = await ask_everything(locked, sound, as_wav(sound.utterances(0.5)))
     assert not {secret for secret in (KEY, WRONG, QUERY, SPOKEN) if secret in said}
     assert not secrets_in(caplog)
 
