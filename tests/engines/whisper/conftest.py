@@ -1,16 +1,21 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
-from voxtral_streaming.audio.units import Samples
+from voxtral_streaming.audio.units import SAMPLE_RATE, Samples
 from voxtral_streaming.config import ModelConfig, StreamingConfig
+from voxtral_streaming.engines.whisper import engine as whisper_engine
 from voxtral_streaming.engines.whisper.engine import WhisperEngine, load_whisper
 from voxtral_streaming.engines.whisper.model import Whisper
+from voxtral_streaming.engines.whisper.recognition import Request, Result, recognise_batch
+from voxtral_streaming.engines.whisper.texts import Breath
 
 CONFIG = ModelConfig(name="whisper-base", device="cpu")
 
@@ -30,6 +35,12 @@ def decoded(path: Path) -> Samples:
 
 
 @pytest.fixture(scope="session")
+def monologue(clips: list[Samples]) -> Samples:
+    """Half a minute without a pause that ends an utterance."""
+    return np.concatenate([part for clip in clips * 2 for part in (clip, np.zeros(SAMPLE_RATE // 5, np.float32))])
+
+
+@pytest.fixture(scope="session")
 def model() -> Whisper:
     return load_whisper(CONFIG)
 
@@ -41,3 +52,27 @@ async def engine(model: Whisper) -> AsyncIterator[WhisperEngine]:
     await engine.start()
     yield engine
     await engine.close()
+
+
+@dataclass
+class Gate:
+    """Where every recognition waits that has begun, until it is opened."""
+
+    batches: list[int] = field(default_factory=list)  # how many texts were begun together
+    begun: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    opened: threading.Event = field(default_factory=threading.Event)
+
+    def recognise(self, model: Whisper, requests: Sequence[Request], breathe: Breath) -> list[Result]:
+        """Recognise them, once it is open."""
+        self.batches.append(len(requests))
+        self.begun.release()
+        self.opened.wait(10)
+        return recognise_batch(model, requests, breathe)
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
+    """Stands before all recognitions of the test."""
+    gate = Gate()
+    monkeypatch.setattr(whisper_engine, "recognise_batch", gate.recognise)
+    return gate

@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -28,6 +28,9 @@ from voxtral_streaming.engines.whisper.scheduler import Kind
 from voxtral_streaming.engines.whisper.texts import Breath
 from voxtral_streaming.errors import EngineFailed, UnsupportedOption
 from voxtral_streaming.transcript import Hypothesis
+
+if TYPE_CHECKING:
+    from tests.engines.whisper.conftest import Gate
 
 ENGLISH = StreamOptions(language="en")
 RECORDED = StreamOptions(language="en", is_live=False)
@@ -88,12 +91,6 @@ async def test_partials_go_on_behind_a_pause(engine: WhisperEngine, clips: list[
     final = await stream.finish()
     stream.close()
     assert final == await finished(engine, np.concatenate(clips[1:3]), 20_000)
-
-
-@pytest.fixture(scope="module")
-def monologue(clips: list[Samples]) -> Samples:
-    """Half a minute without a pause that ends an utterance."""
-    return np.concatenate([part for clip in clips * 2 for part in (clip, np.zeros(SAMPLE_RATE // 5, np.float32))])
 
 
 async def test_a_long_utterance_is_parted_where_sentences_end(engine: WhisperEngine, monologue: Samples) -> None:
@@ -407,21 +404,12 @@ async def test_only_texts_of_different_streams_keep_company_and_only_where_that_
     model: Whisper,
     clips: list[Samples],
     monkeypatch: pytest.MonkeyPatch,
+    gate: Gate,
     gains: bool,
     expected: list[int],
 ) -> None:
     """What a reader waits for is not decoded together with the whole of the same utterance, which comes later."""
     monkeypatch.setattr(model, "gains_by_company", gains)
-    batches: list[int] = []
-    begun, go_on = threading.Semaphore(0), threading.Event()
-
-    def held(model: Whisper, requests: Sequence[Request], breathe: Breath) -> list[Result]:
-        batches.append(len(requests))
-        begun.release()
-        go_on.wait(10)
-        return recognise_batch(model, requests, breathe)
-
-    monkeypatch.setattr(whisper_engine, "recognise_batch", held)
     streams = [engine.open(ENGLISH, 0) for _ in range(2)]
     for stream in streams:
         stream.feed(clips[2])
@@ -429,26 +417,19 @@ async def test_only_texts_of_different_streams_keep_company_and_only_where_that_
     for n, job in enumerate(jobs):
         engine.submit(job)
         if n < 2:  # both threads have their hands full before the others come
-            await asyncio.to_thread(begun.acquire, timeout=10)
-    go_on.set()
+            await asyncio.to_thread(gate.begun.acquire, timeout=10)
+    gate.opened.set()
     results = await asyncio.gather(*(asyncio.wrap_future(job.future) for job in jobs))
     for stream in streams:
         stream.close()
-    assert sorted(batches) == expected
+    assert sorted(gate.batches) == expected
     assert len({result.decoded.words for result in results}) == 1
 
 
 async def test_a_final_goes_before_a_partial_that_the_only_thread_is_at(
-    model: Whisper, clips: list[Samples], monkeypatch: pytest.MonkeyPatch
+    model: Whisper, clips: list[Samples], gate: Gate
 ) -> None:
-    begun, go_on, order = threading.Event(), threading.Event(), list[Kind]()
-
-    def held(model: Whisper, requests: Sequence[Request], breathe: Breath) -> list[Result]:
-        begun.set()
-        go_on.wait(10)
-        return recognise_batch(model, requests, breathe)
-
-    monkeypatch.setattr(whisper_engine, "recognise_batch", held)
+    order = list[Kind]()
     config = ModelConfig(name="whisper-base", device="cpu", workers=1)
     engine = WhisperEngine(config, StreamingConfig(), load=lambda config: model)
     await engine.start()
@@ -460,8 +441,9 @@ async def test_a_final_goes_before_a_partial_that_the_only_thread_is_at(
         job.future.add_done_callback(lambda _, job=job: order.append(job.kind))  # type: ignore[misc]
         engine.submit(job)
         jobs.append(job)
-        await asyncio.to_thread(begun.wait, 10)
-    go_on.set()
+        if kind is Kind.PARTIAL:
+            await asyncio.to_thread(gate.begun.acquire, timeout=10)
+    gate.opened.set()
     results = await asyncio.gather(*(asyncio.wrap_future(job.future) for job in jobs))
     await engine.close()
     assert order == [Kind.FINISH, Kind.PARTIAL]

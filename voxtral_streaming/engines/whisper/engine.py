@@ -15,9 +15,9 @@ from voxtral_streaming.config import ModelConfig, StreamingConfig
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
 from voxtral_streaming.engines.options import check_options
 from voxtral_streaming.engines.whisper.drafts import Drafts
-from voxtral_streaming.engines.whisper.jobs import Completion, Recognition
+from voxtral_streaming.engines.whisper.jobs import Completion, InVain, Recognition
 from voxtral_streaming.engines.whisper.model import Whisper
-from voxtral_streaming.engines.whisper.recognition import finalised, recognise_batch
+from voxtral_streaming.engines.whisper.recognition import Result, finalised, recognise_batch
 from voxtral_streaming.engines.whisper.scheduler import Kind, Scheduler, partial_interval, rank
 from voxtral_streaming.engines.whisper.stream import WhisperStream
 from voxtral_streaming.engines.whisper.texts import Breath
@@ -25,6 +25,7 @@ from voxtral_streaming.engines.whisper.weights import model_folder
 from voxtral_streaming.engines.whisper.windows import HOP, LONGEST, SILENCE
 from voxtral_streaming.errors import EngineFailed
 from voxtral_streaming.memory import give_back
+from voxtral_streaming.transcript import Word
 
 log = logging.getLogger(__name__)
 
@@ -174,6 +175,9 @@ class WhisperEngine:
         jobs = [job for job in batch if job.future.set_running_or_notify_cancel()]
         try:
             self._run(jobs)
+        except InVain:
+            for job in jobs:
+                job.future.set_exception(InVain())  # another one: this one knows all that was being done
         except Exception as error:  # whoever awaits the jobs hears it; the thread serves the others
             log.exception("recognition failed")
             for job in jobs:
@@ -214,7 +218,10 @@ class WhisperEngine:
         return max(1, min(MAX_BATCH, MAX_BATCH_FRAMES // first.memory))
 
     def _breathing(self, jobs: Sequence[Recognition | Completion], elsewhere_s: list[float] | None = None) -> Breath:
-        """What is done between two steps of these jobs; how long it took is put into the list."""
+        """What is done between two steps of these jobs; how long it took is put into the list.
+
+        It raises `InVain` once nobody waits for any of them.
+        """
 
         def breathe() -> None:
             while batch := self._more_urgent(jobs):
@@ -222,11 +229,15 @@ class WhisperEngine:
                 self._carry_out(batch)
                 if elsewhere_s is not None:
                     elsewhere_s.append(time.monotonic() - left)
+            if _in_vain(jobs):
+                raise InVain
 
         return breathe
 
     def _more_urgent(self, jobs: Sequence[Recognition | Completion]) -> list[Recognition | Completion]:
-        """What to run before these jobs go on: what ranks higher, if no thread is free for it."""
+        """What to run before these jobs go on, if they do: what ranks higher, if no thread is free for it."""
+        if _in_vain(jobs):
+            return []
         with self._changed:
             return [] if self._n_idle else self._scheduler.take(self._most, _fits, min(rank(job) for job in jobs))
 
@@ -236,9 +247,16 @@ class WhisperEngine:
         self._recognise(model, [job for job in batch if isinstance(job, Recognition)])
         for job in batch:
             if isinstance(job, Completion):
-                result = finalised(model, job.result, self._breathing([job]))
-                words = model.align(result.encoded, result.decoded) if job.wants_words else []
-                job.future.set_result((result, words))
+                job.future.set_result(self._complete(model, job))
+
+    def _complete(self, model: Whisper, job: Completion) -> tuple[Result, list[Word]]:
+        breathe = self._breathing([job])
+        try:
+            breathe()
+            result = finalised(model, job.result, breathe)
+        except InVain:
+            return job.result, []
+        return result, model.align(result.encoded, result.decoded) if job.wants_words else []
 
     def _recognise(self, model: Whisper, jobs: list[Recognition]) -> None:
         if not jobs:
@@ -251,6 +269,10 @@ class WhisperEngine:
             cost_s = (time.monotonic() - started - sum(elsewhere_s)) / len(jobs)
             past: float = COST_MEMORY ** len(jobs)
             self._cost_s = past * self._cost_s + (1 - past) * cost_s
+
+
+def _in_vain(jobs: Sequence[Recognition | Completion]) -> bool:
+    return all(job.is_in_vain for job in jobs)
 
 
 def _fits(first: Recognition | Completion, other: Recognition | Completion) -> bool:

@@ -54,6 +54,7 @@ class WhisperStream:
         self._whole: Recognition | None = None  # recognises all behind the parts at once
         self._completion: Completion | None = None  # of the same
         self._ahead: asyncio.Task[tuple[Result, list[Word]]] | None = None  # asks for it before it is wanted
+        self._is_whole_awaited = False  # by somebody who shows it
         self._partial: Recognition | None = None
 
     def feed(self, samples: Samples) -> None:
@@ -110,7 +111,11 @@ class WhisperStream:
         self._drop_partial()
         if not is_again and self._draft is None and self._whole is None:
             return self._agreed(await self._shared(self._drafted().future))
-        return self._agreed((await self._completed(Kind.FLUSH))[0])
+        self._is_whole_awaited = True
+        try:
+            return self._agreed((await self._completed(Kind.FLUSH))[0])
+        finally:
+            self._is_whole_awaited = False
 
     async def finish(self) -> Hypothesis:
         """The final text of all that was fed, with its words."""
@@ -135,7 +140,7 @@ class WhisperStream:
                 task.cancel()
         for job in (self._partial, self._part, self._draft, self._whole, self._completion):
             if job is not None:
-                job.future.cancel()
+                job.drop()
         # jobs and tasks know their stream: together they would keep megabytes until the garbage collector comes
         self._parting = self._ahead = None
         self._partial = self._part = self._draft = self._whole = self._completion = None
@@ -208,7 +213,7 @@ class WhisperStream:
     def _drop_partial(self) -> None:
         """What is asked for now hears all that the partial would."""
         if self._partial is not None:
-            self._partial.future.cancel()
+            self._partial.drop()
             self._partial = None
 
     def _drafted(self) -> Recognition:
@@ -280,11 +285,20 @@ class WhisperStream:
         return await asyncio.shield(asyncio.wrap_future(future))
 
     def _go_on(self) -> None:
-        """The utterance was not over: what was to bring the whole of it is a partial now, and hears no more."""
+        """The utterance was not over: what was to bring the whole of it is a partial now, and hears no more.
+
+        What was asked for in case it was over, and nobody has come for yet, is in vain.
+        """
         for job in (self._draft, self._whole):
             if job is not None:
                 job.kind, job.heard = Kind.PARTIAL, self.newest
-        self._draft = self._whole = self._completion = None
+        if self._ahead is not None:
+            self._ahead.cancel()
+        if self._whole is not None and self._whole is not self._draft and not self._is_whole_awaited:
+            self._whole.drop()
+        if self._completion is not None:
+            self._completion.is_in_vain = True
+        self._draft = self._whole = self._completion = self._ahead = None
 
     def _agreed(self, result: Result) -> Hypothesis:
         passage, decoded = result.request.passage, result.decoded
