@@ -57,8 +57,17 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--languages", nargs="+", default=["en"], help="clips to play: languages")
     options.add_argument("--kinds", nargs="+", default=["real"], help="clips to play: kinds (clean ones only)")
     options.add_argument("--seed", type=int, default=1, help="decides the order of the clips and the pauses")
-    options.add_argument("--output", type=Path, default=BUILD / "load.json", help="the record; the page lies beside it")
+    options.add_argument(
+        "--output", type=a_file, default=BUILD / "load.json", help="the record; the page lies beside it"
+    )
     return options
+
+
+def a_file(path: str) -> Path:
+    """The path, if a record can lie there: it is written only after minutes of measuring."""
+    if Path(path).is_dir():
+        raise argparse.ArgumentTypeError(f"{path} is a folder; name a file in it, such as {Path(path) / 'load.json'}")
+    return Path(path)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from bench.load import parser
 from bench.record import Distribution, Record
 
 
@@ -15,6 +16,12 @@ def test_what_is_written_is_read_again(record: Record, tmp_path: Path) -> None:
     path = tmp_path / "new" / "run.json"
     record.write(path)
     assert Record.read(path) == record
+
+
+def test_a_folder_is_refused_before_anything_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parser().parse_args(["--output", str(tmp_path)])
+    assert f"name a file in it, such as {tmp_path / 'load.json'}" in capsys.readouterr().err
 
 
 def test_another_file_is_no_record(tmp_path: Path) -> None:
