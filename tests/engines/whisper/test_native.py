@@ -70,7 +70,7 @@ def test_words_without_attention_are_dated_by_ctranslate2(
     encoded = model.encode(clips[2], window_for(len(clips[2])))
     [decoded] = model.decode([encoded], ["en"])
     own = model.align(encoded, decoded)
-    monkeypatch.setattr(model, "_model", whole)
+    monkeypatch.setattr(model, "_loaded", replace(model._loaded, model=whole.model))
     found = model.align(encoded, replace(decoded, attention=None))
     assert [word.text for word in found] == [word.text for word in own]
     assert [word.start for word in found] == pytest.approx([word.start for word in own], abs=0.2)

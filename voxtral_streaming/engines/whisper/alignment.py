@@ -36,16 +36,25 @@ class Attention:
 
     def spans(self, n_tokens: Sequence[int]) -> list[tuple[float, float, float]]:
         """Start and end in seconds, and probability, of words of so many tokens each."""
-        starts = _first_frames(_cheapest_path(-_smooth(self.weights)), self.weights.shape[1])
-        ends = [0, *accumulate(n_tokens)]
-        return [
-            (
-                starts[first] / FRAMES_PER_SECOND,
-                starts[behind] / FRAMES_PER_SECOND,
-                float(np.mean(self.probabilities[first:behind])),
-            )
-            for first, behind in pairwise(ends)
-        ]
+        return spans(_cheapest_path(-_smooth(self.weights)), self.probabilities, n_tokens)
+
+
+def spans(
+    path: Sequence[tuple[int, int]], probabilities: Sequence[float], n_tokens: Sequence[int]
+) -> list[tuple[float, float, float]]:
+    """Start and end in seconds, and probability, of words of so many tokens each, by the path from token to frame.
+
+    The path goes to the end of the text, behind its last token.
+    """
+    starts = _first_frames(path)
+    return [
+        (
+            starts[first] / FRAMES_PER_SECOND,
+            starts[behind] / FRAMES_PER_SECOND,
+            float(np.mean(probabilities[first:behind])),
+        )
+        for first, behind in pairwise([0, *accumulate(n_tokens)])
+    ]
 
 
 def _smooth(weights: Tensor) -> NDArray[np.float64]:
@@ -82,9 +91,9 @@ def _cheapest_path(cost: NDArray[np.float64]) -> list[tuple[int, int]]:
     return [(token - 1, frame - 1) for token, frame in reversed(path)]
 
 
-def _first_frames(path: Sequence[tuple[int, int]], n_tokens: int) -> list[int]:
+def _first_frames(path: Sequence[tuple[int, int]]) -> dict[int, int]:
     """The frame at which the path comes to each token."""
     first: dict[int, int] = {}
     for token, frame in path:
         first.setdefault(token, frame)
-    return [first[token] for token in range(n_tokens)]
+    return first

@@ -13,22 +13,20 @@ from typing import Any
 
 import ctranslate2
 import numpy as np
-from faster_whisper import WhisperModel
-from faster_whisper.tokenizer import Tokenizer
 
 from voxtral_streaming.audio.units import SAMPLE_RATE, Samples
 from voxtral_streaming.config import ModelConfig
-from voxtral_streaming.engines.whisper.alignment import Attention
+from voxtral_streaming.engines.whisper.alignment import Attention, spans
 from voxtral_streaming.engines.whisper.checkpoint import Checkpoint, Tensor
 from voxtral_streaming.engines.whisper.decoder import Decoder
-from voxtral_streaming.engines.whisper.device import encoder_threads, takes_gpu
+from voxtral_streaming.engines.whisper.device import takes_gpu
 from voxtral_streaming.engines.whisper.drafts import N_TIMES, TIME_STEP
+from voxtral_streaming.engines.whisper.loaded import Loaded, load
 from voxtral_streaming.engines.whisper.native import NativeDecoder
 from voxtral_streaming.engines.whisper.rules import Rules
 from voxtral_streaming.engines.whisper.texts import MOST_AGAIN, Breath, Text, TextDecoder, no_breath
 from voxtral_streaming.engines.whisper.weights import MODEL_FILE, encoder_folder
 from voxtral_streaming.engines.whisper.windows import HOP
-from voxtral_streaming.errors import EngineUnavailable
 from voxtral_streaming.transcript import Word
 
 UNSPACED = frozenset({"zh", "ja", "th", "lo", "my", "yue"})  # languages written without spaces
@@ -94,10 +92,10 @@ class Whisper:
         is_cpu = not takes_gpu(config.device)
         self.gains_by_company = not is_cpu  # for a text of somebody who waits; on a CPU most of one is drafted
         with encoder_folder(folder) if is_cpu else nullcontext(folder) as loaded:
-            self._model = _load(loaded, config)
-        self.is_multilingual: bool = self._model.model.is_multilingual
-        self.languages: tuple[str, ...] = tuple(self._model.supported_languages)
-        self.tokenizer = lru_cache(maxsize=None)(self._tokenizer)
+            self._loaded: Loaded = load(loaded, config)
+        self.is_multilingual: bool = self._loaded.model.is_multilingual
+        self.languages: tuple[str, ...] = tuple(sorted(self._loaded.languages)) or ("en",)
+        self.tokenizer = lru_cache(maxsize=None)(self._loaded.tokenizer)
         self._decoder = self._own_decoder(folder, config) if is_cpu else self._native_decoder()
 
     def _own_decoder(self, folder: Path, config: ModelConfig) -> TextDecoder:
@@ -108,19 +106,15 @@ class Whisper:
         )
 
     def _native_decoder(self) -> TextDecoder:
-        return NativeDecoder(self._model.model, lru_cache(maxsize=None)(self._encode_silence))
+        return NativeDecoder(self._loaded.model, lru_cache(maxsize=None)(self._encode_silence))
 
     def _rules(self, asked: Mapping[str, Any]) -> Rules:
         """By the model's tokens, and what its `config.json` asks for."""
-        tokenizer, numbers = self.tokenizer("en"), self._model.hf_tokenizer.token_to_id
+        tokenizer = self.tokenizer("en")
         never = (*asked.get("suppress_ids", ()), tokenizer.no_speech, tokenizer.no_timestamps)
-        tokens = {code: numbers(f"<|{code}|>") for code in self.languages}
-        languages = {code: token for code, token in tokens.items() if token is not None}  # not every model has them all
         end, first_time = tokenizer.eot, tokenizer.timestamp_begin
+        languages = self._loaded.languages
         return Rules(end, tokenizer.no_speech, first_time, tuple(sorted(never)), tokenizer.sot, languages)
-
-    def _tokenizer(self, language: str) -> Tokenizer:
-        return Tokenizer(self._model.hf_tokenizer, self.is_multilingual, task="transcribe", language=language)
 
     @property
     def first_time(self) -> int:
@@ -132,8 +126,8 @@ class Whisper:
         """Encode samples [n_samples] in a window of so many frames, silence behind them."""
         samples = samples[: window * HOP]
         padded = np.pad(samples, (0, window * HOP - len(samples)))  # [window * HOP]
-        mel = self._model.feature_extractor(padded)[:, :window]  # [n_mels, window]
-        features = self._model.model.encode(
+        mel = self._loaded.spectrogram(padded)[:, :window]  # [n_mels, window]
+        features = self._loaded.model.encode(
             ctranslate2.StorageView.from_array(np.ascontiguousarray(mel[None])), to_cpu=True
         )
         return Encoded(np.asarray(features), window, len(samples))
@@ -197,37 +191,14 @@ class Whisper:
         if not decoded.tokens or not n_frames:
             return []
         if decoded.attention is not None:
-            spans = decoded.attention.within(n_frames // 2).spans(decoded.n_tokens)
-            return [Word(word.strip(), *span) for word, span in zip(decoded.words, spans, strict=True)]
-        tokenizer = self.tokenizer(decoded.language)
-        features = ctranslate2.StorageView.from_array(encoded.features)
-        found = self._model.find_alignment(tokenizer, [list(decoded.tokens)], features, n_frames)[0]
-        groups = grouped([piece["word"] for piece in found], decoded.language)
-        return [_word([found[n] for n in group]) for group in groups]
-
-
-def _load(folder: Path, config: ModelConfig) -> WhisperModel:
-    device, _, index = config.device.partition(":")
-    try:
-        return WhisperModel(
-            str(folder),
-            device=device,
-            device_index=int(index or 0),
-            compute_type=config.compute_type,
-            cpu_threads=encoder_threads(config.encoder_threads),
-            num_workers=config.workers,
-        )
-    except (RuntimeError, ValueError) as error:
-        raise EngineUnavailable(f"{config.name} on {config.device}: {error}", param="model.device") from error
-
-
-def _word(pieces: Sequence[dict[str, Any]]) -> Word:
-    return Word(
-        "".join(piece["word"] for piece in pieces).strip(),
-        float(pieces[0]["start"]),
-        float(pieces[-1]["end"]),
-        float(np.mean([piece["probability"] for piece in pieces])),
-    )
+            found = decoded.attention.within(n_frames // 2).spans(decoded.n_tokens)
+        else:
+            prompt, features = self.tokenizer(decoded.language).sot_sequence, encoded.features
+            [aligned] = self._loaded.model.align(
+                ctranslate2.StorageView.from_array(features), prompt, [list(decoded.tokens)], n_frames
+            )
+            found = spans(aligned.alignments, aligned.text_token_probs, decoded.n_tokens)
+        return [Word(word.strip(), *span) for word, span in zip(decoded.words, found, strict=True)]
 
 
 def n_said(tokens: Sequence[int], first_time: int, end: int) -> int:
