@@ -14,6 +14,7 @@ from voxtral_streaming.engines.whisper.passages import Passage
 from voxtral_streaming.engines.whisper.recognition import (
     BEAM,
     SURE_LOGPROB,
+    SURE_TOKEN,
     Request,
     Result,
     finalised,
@@ -80,7 +81,27 @@ def test_a_beam_breathes_as_well(model: Whisper, clips: list[Samples]) -> None:
     doubtful = replace(greedy, decoded=replace(greedy.decoded, logprob=SURE_LOGPROB - 0.1))
     found = finalised(model, doubtful, lambda: steps.append(""))
     assert found.decoded == finalised(model, doubtful).decoded
-    assert len(steps) >= len(found.decoded.draft)
+    assert len(steps) >= len(found.decoded.draft) - len(greedy.decoded.draft_before(SURE_TOKEN))
+
+
+def test_a_beam_starts_at_the_first_doubt(model: Whisper, clips: list[Samples]) -> None:
+    [greedy] = recognise_batch(model, [request(clips[2])])
+    assert greedy.decoded.attention is not None
+    probabilities, draft = greedy.decoded.attention.probabilities, greedy.decoded.draft
+    least = sorted(probabilities)[1]  # so the least of all is the first doubt
+    beginning = greedy.decoded.draft_before(least)
+    doubt = probabilities.index(min(probabilities))
+    assert beginning == draft[: draft.index(greedy.decoded.tokens[doubt])]
+
+    def searched(beginning: tuple[int, ...]) -> tuple[Decoded, int]:
+        steps = list[str]()
+        return model.search(greedy.encoded, "en", BEAM, beginning, lambda: steps.append("")), len(steps)
+
+    (begun, n_steps), (whole, n_whole) = searched(beginning), searched(())
+    assert begun.draft[: len(beginning)] == beginning
+    assert as_normal(begun) == as_normal(whole)
+    assert begun.logprob == pytest.approx(whole.logprob)
+    assert n_steps == n_whole - len(beginning)
 
 
 @pytest.mark.parametrize("window", [900, 1200, 1600, 2000, LONGEST])
@@ -142,9 +163,9 @@ def test_a_loop_is_heard_in_a_longer_window_and_searched_there(
     searched: list[tuple[int, int]] = []
     search = model.search
 
-    def noted(encoded: Encoded, language: str, beam_size: int, breathe: Breath) -> Decoded:
+    def noted(encoded: Encoded, language: str, beam_size: int, beginning: tuple[int, ...], breathe: Breath) -> Decoded:
         searched.append((encoded.window, beam_size))
-        return search(encoded, language, beam_size, breathe)
+        return search(encoded, language, beam_size, beginning, breathe)
 
     [greedy] = recognise_batch(model, [request(clips[2])])
     monkeypatch.setattr(model, "search", noted)

@@ -74,11 +74,14 @@ class Decoder:
     def search(self, features: Tensor, text: Text, beam_size: int, breathe: Breath = no_breath) -> Text:
         """Decode a window [1, n_frames, width] and follow so many texts that go on from this one; the best of all.
 
-        A text is ended where its end is among the best two that may come next; two such are compared.
+        They begin with its draft, which is taken as it is. A text is ended where its end is among the best two that may
+        come next; two such are compared.
         """
-        cache = self._remembered(features)
-        logits, attention = self._run(cache, [list(text.prompt)])
+        cache, first = self._remembered(features), len(text.prompt) - 1
+        logits, attention = self._run(cache, [[*text.prompt, *text.draft]])
         text.no_speech = self._rules.no_speech(logits[0, 0])
+        for n in range(first, first + len(text.draft)):
+            self._choose(text, logits[0, n], attention[0, :, n])
         live, ended, n_compared = [text], list[Text](), min(beam_size, MOST_COMPARED)
         while True:
             parents, branches = list[int](), list[Text]()

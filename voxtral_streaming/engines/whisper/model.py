@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -64,13 +65,23 @@ class Decoded:
 
     def draft_behind(self, n_words: int) -> tuple[int, ...]:
         """All tokens behind the first words."""
-        n_before = sum(self.n_tokens[:n_words])
+        return self.draft[self._place(sum(self.n_tokens[:n_words])) :]
+
+    def draft_before(self, least: float) -> tuple[int, ...]:
+        """All tokens before the first of text with less than that probability; none where it is not known."""
+        if self.attention is None:
+            return ()
+        n_likely = sum(1 for _ in takewhile(least.__le__, self.attention.probabilities))
+        return self.draft[: self._place(n_likely)]
+
+    def _place(self, n_tokens: int) -> int:
+        """Where in the draft so many tokens of text have come."""
         n_met = 0
         for at, token in enumerate(self.draft):
-            if n_met == n_before:
-                return self.draft[at:]
+            if n_met == n_tokens:
+                return at
             n_met += token == self.tokens[n_met]
-        return ()
+        return len(self.draft)
 
     def cut(self, n_words: int) -> Decoded:
         """The first words."""
@@ -156,9 +167,20 @@ class Whisper:
         self._decoder.decode([encoded.features for encoded in batch], texts, breathe)
         return [self._decoded(language, text) for language, text in zip(languages, texts, strict=True)]
 
-    def search(self, encoded: Encoded, language: str, beam_size: int, breathe: Breath = no_breath) -> Decoded:
-        """Decode a window and follow so many hypotheses; `breathe` is called between two steps."""
-        text = replace(self._text(encoded, language), most_again=2 * MOST_AGAIN)  # somebody may well say it twice
+    def search(
+        self,
+        encoded: Encoded,
+        language: str,
+        beam_size: int,
+        beginning: Sequence[int] = (),
+        breathe: Breath = no_breath,
+    ) -> Decoded:
+        """Decode a window and follow so many hypotheses, all of which have the beginning of the greedy text.
+
+        `breathe` is called between two steps.
+        """
+        begun = self._text(encoded, language, beginning)
+        text = replace(begun, most_again=2 * MOST_AGAIN)  # somebody may well say it twice
         return self._decoded(language, self._decoder.search(encoded.features, text, beam_size, breathe))
 
     def _text(self, encoded: Encoded, language: str, draft: Sequence[int] = ()) -> Text:

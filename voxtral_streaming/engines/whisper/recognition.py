@@ -15,6 +15,7 @@ SURE = 0.8  # probability at which a language other than the expected one is bel
 SURE_AFTER = 32_000  # samples, 2 s: with less audio the expected language stands
 BEAM = 5  # hypotheses that are followed where the greedy one leaves doubt
 SURE_LOGPROB = -0.35  # mean log probability of a token at which a beam finds nothing better (docs/performance.md)
+SURE_TOKEN = 0.5  # probability of a token at which a beam has nothing better to start with
 LEAST_HEARD = samples_from_seconds(1.0)  # of a text that ends long before its audio
 MOST_UNHEARD = samples_from_seconds(2.0)  # of audio behind a text: with more, the rest is recognised alone
 MIN_DOUBLED = 4  # words: a shorter phrase may well be said twice
@@ -70,13 +71,20 @@ def finalised(model: Whisper, result: Result, breathe: Breath = no_breath) -> Re
         return result
     has_words = bool(decoded.words)  # else a beam would hear some in silence
     if has_words and not _is_loop(decoded):
-        decoded = model.search(result.encoded, decoded.language, BEAM, breathe)
+        decoded = _searched(model, result, breathe)
     if (not has_words or _is_loop(decoded)) and result.encoded.window < LONGEST:
         result = _heard_again(model, result, breathe)
         decoded = result.decoded
         if has_words and _is_doubtful(decoded):
-            decoded = model.search(result.encoded, decoded.language, BEAM, breathe)
+            decoded = _searched(model, result, breathe)
     return replace(result, decoded=_without_loop(decoded))
+
+
+def _searched(model: Whisper, result: Result, breathe: Breath) -> Decoded:
+    """What a beam finds from where the greedy text leaves doubt; instead of a loop, from the start."""
+    decoded = result.decoded
+    beginning = () if _is_loop(decoded) else decoded.draft_before(SURE_TOKEN)
+    return model.search(result.encoded, decoded.language, BEAM, beginning, breathe)
 
 
 def _heard_again(model: Whisper, result: Result, breathe: Breath) -> Result:

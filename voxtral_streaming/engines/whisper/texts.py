@@ -130,7 +130,10 @@ class TextDecoder(Protocol):
         """
 
     def search(self, features: Tensor, text: Text, beam_size: int, breathe: Breath = no_breath) -> Text:
-        """The best of so many ways in which a text goes on; `breathe` is called as in `decode`."""
+        """The best of so many ways in which a text goes on; `breathe` is called as in `decode`.
+
+        The draft, if there is one, must be the beginning of what `decode` makes of the text.
+        """
 
     def detect(self, features: Tensor) -> list[tuple[str, float]]:
         """Languages and their probabilities, the likeliest first."""
