@@ -9,6 +9,7 @@ import pytest
 
 from voxtral_streaming.audio.units import SAMPLE_RATE, Samples
 from voxtral_streaming.engines.agreement import normalise
+from voxtral_streaming.engines.whisper.decoder import MOST_TRIED
 from voxtral_streaming.engines.whisper.model import Decoded, Encoded, Whisper, compression, grouped, n_said, reaches
 from voxtral_streaming.engines.whisper.passages import Passage
 from voxtral_streaming.engines.whisper.recognition import (
@@ -88,20 +89,27 @@ def test_a_beam_starts_at_the_first_doubt(model: Whisper, clips: list[Samples]) 
     [greedy] = recognise_batch(model, [request(clips[2])])
     assert greedy.decoded.attention is not None
     probabilities, draft = greedy.decoded.attention.probabilities, greedy.decoded.draft
-    least = sorted(probabilities)[1]  # so the least of all is the first doubt
-    beginning = greedy.decoded.draft_before(least)
     doubt = probabilities.index(min(probabilities))
+    beginning = greedy.decoded.draft_before(sorted(probabilities)[1])  # all but the least are as likely
     assert beginning == draft[: draft.index(greedy.decoded.tokens[doubt])]
+    assert greedy.decoded.draft_before(0) == draft[:-1]  # the time at the end is no token of text
+    assert replace(greedy.decoded, attention=None).draft_before(0) == ()
+
+
+@pytest.mark.parametrize("n_begun", [1, 5, MOST_TRIED - 3, MOST_TRIED - 2, MOST_TRIED + 5])
+def test_a_beam_goes_on_from_what_it_is_given(model: Whisper, clips: list[Samples], n_begun: int) -> None:
+    [greedy] = recognise_batch(model, [request(np.concatenate(clips))])
+    beginning = greedy.decoded.draft[:n_begun]
 
     def searched(beginning: tuple[int, ...]) -> tuple[Decoded, int]:
         steps = list[str]()
         return model.search(greedy.encoded, "en", BEAM, beginning, lambda: steps.append("")), len(steps)
 
     (begun, n_steps), (whole, n_whole) = searched(beginning), searched(())
-    assert begun.draft[: len(beginning)] == beginning
+    assert begun.draft[:n_begun] == beginning
     assert as_normal(begun) == as_normal(whole)
     assert begun.logprob == pytest.approx(whole.logprob)
-    assert n_steps == n_whole - len(beginning)
+    assert n_steps < n_whole
 
 
 @pytest.mark.parametrize("window", [900, 1200, 1600, 2000, LONGEST])

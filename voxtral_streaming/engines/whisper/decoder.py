@@ -77,11 +77,8 @@ class Decoder:
         They begin with its draft, which is taken as it is. A text is ended where its end is among the best two that may
         come next; two such are compared.
         """
-        cache, first = self._remembered(features), len(text.prompt) - 1
-        logits, attention = self._run(cache, [[*text.prompt, *text.draft]])
-        text.no_speech = self._rules.no_speech(logits[0, 0])
-        for n in range(first, first + len(text.draft)):
-            self._choose(text, logits[0, n], attention[0, :, n])
+        cache = self._remembered(features)
+        logits, attention = self._begun(cache, text)
         live, ended, n_compared = [text], list[Text](), min(beam_size, MOST_COMPARED)
         while True:
             parents, branches = list[int](), list[Text]()
@@ -101,6 +98,17 @@ class Decoder:
             cache.branch(parents)
             breathe()
             logits, attention = self._run(cache, [one.tokens[-1:] for one in live])
+
+    def _begun(self, cache: Cache, text: Text) -> tuple[Logits, Tensor]:
+        """Take in the prompt and the draft; the logits and the attention behind them, as of `_run`."""
+        given, first = [*text.prompt, *text.draft], len(text.prompt) - 1
+        for start in range(0, len(given), MOST_TRIED):
+            logits, attention = self._run(cache, [given[start : start + MOST_TRIED]])
+            if start == 0:
+                text.no_speech = self._rules.no_speech(logits[0, 0])
+            for n in range(max(first, start), min(start + MOST_TRIED, len(given) - 1)):
+                self._choose(text, logits[0, n - start], attention[0, :, n - start])
+        return logits, attention
 
     def _ranked(self, live: Sequence[Text], logits: Logits, n_each: int) -> list[tuple[int, int, float]]:
         """What texts may go on with, the likeliest text first: number of the text, token and its log probability."""

@@ -68,10 +68,10 @@ class Decoded:
         return self.draft[self._place(sum(self.n_tokens[:n_words])) :]
 
     def draft_before(self, least: float) -> tuple[int, ...]:
-        """All tokens before the first of text with less than that probability; none where it is not known."""
+        """All tokens up to the first of text with less than that probability; none where it is not known."""
         if self.attention is None:
             return ()
-        n_likely = sum(1 for _ in takewhile(least.__le__, self.attention.probabilities))
+        n_likely = sum(1 for _ in takewhile(lambda one: one >= least, self.attention.probabilities))
         return self.draft[: self._place(n_likely)]
 
     def _place(self, n_tokens: int) -> int:
