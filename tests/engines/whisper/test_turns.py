@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -76,6 +77,8 @@ async def test_a_partial_that_nobody_waits_for_any_more_ends_at_its_next_step(
     asked: Jobs,
     leave: Callable[[WhisperStream], Coroutine[None, None, object]],
 ) -> None:
+    complaints = list[dict[str, Any]]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
     stream = engine.open(ENGLISH, 0)
     stream.feed(clips[2])
     waiting = asyncio.create_task(stream.partial())
@@ -87,6 +90,11 @@ async def test_a_partial_that_nobody_waits_for_any_more_ends_at_its_next_step(
     assert isinstance(await asyncio.to_thread(asked[0].future.exception, 10), InVain)
     await leaving
     stream.close()
+    del waiting, leaving
+    asked.clear()
+    await asyncio.sleep(0)
+    gc.collect()
+    assert not complaints
 
 
 async def test_what_would_be_final_is_not_heard_to_its_end_when_speech_goes_on(

@@ -282,7 +282,9 @@ class WhisperStream:
 
     async def _shared(self, future: Future[ResultT]) -> ResultT:
         """Await a future that outlives the one who awaits it."""
-        return await asyncio.shield(asyncio.wrap_future(future))
+        answer = asyncio.wrap_future(future)
+        answer.add_done_callback(_retrieved)
+        return await asyncio.shield(answer)
 
     def _go_on(self) -> None:
         """The utterance was not over: what was to bring the whole of it is a partial now, and hears no more.
@@ -312,7 +314,7 @@ class WhisperStream:
         return self._hypothesis
 
 
-def _retrieved(task: asyncio.Task[Any]) -> None:
-    """Whoever waits for what the task asks for hears of its error; nobody has to wait for the task."""
-    if not task.cancelled():
-        task.exception()
+def _retrieved(answer: asyncio.Future[Any]) -> None:
+    """Whoever still waits hears of its error; nobody has to."""
+    if not answer.cancelled():
+        answer.exception()
