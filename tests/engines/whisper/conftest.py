@@ -4,6 +4,7 @@ import threading
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import av
 import numpy as np
@@ -13,11 +14,14 @@ from voxtral_streaming.audio.units import SAMPLE_RATE, Samples
 from voxtral_streaming.config import ModelConfig, StreamingConfig
 from voxtral_streaming.engines.whisper import engine as whisper_engine
 from voxtral_streaming.engines.whisper.engine import WhisperEngine, load_whisper
+from voxtral_streaming.engines.whisper.jobs import Completion, Recognition
 from voxtral_streaming.engines.whisper.model import Whisper
 from voxtral_streaming.engines.whisper.recognition import Request, Result, recognise_batch
 from voxtral_streaming.engines.whisper.texts import Breath
 
 CONFIG = ModelConfig(name="whisper-base", device="cpu")
+
+Jobs: TypeAlias = list[Recognition | Completion]
 
 
 @pytest.fixture(scope="session")
@@ -76,3 +80,17 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
     gate = Gate()
     monkeypatch.setattr(whisper_engine, "recognise_batch", gate.recognise)
     return gate
+
+
+@pytest.fixture
+def asked(engine: WhisperEngine, monkeypatch: pytest.MonkeyPatch) -> Jobs:
+    """All that is asked of the engine."""
+    jobs: Jobs = []
+    submit = engine.submit
+
+    def noted(job: Recognition | Completion) -> None:
+        jobs.append(job)
+        submit(job)
+
+    monkeypatch.setattr(engine, "submit", noted)
+    return jobs

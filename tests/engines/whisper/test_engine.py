@@ -30,7 +30,7 @@ from voxtral_streaming.errors import EngineFailed, UnsupportedOption
 from voxtral_streaming.transcript import Hypothesis
 
 if TYPE_CHECKING:
-    from tests.engines.whisper.conftest import Gate
+    from tests.engines.whisper.conftest import Gate, Jobs
 
 ENGLISH = StreamOptions(language="en")
 RECORDED = StreamOptions(language="en", is_live=False)
@@ -212,7 +212,7 @@ async def test_a_stream_that_is_closed_while_it_is_parted_lets_go(engine: Whispe
 
 
 async def test_who_has_the_engine_to_himself_waits_for_no_second_lull(
-    engine: WhisperEngine, clips: list[Samples], monkeypatch: pytest.MonkeyPatch
+    engine: WhisperEngine, clips: list[Samples], asked: Jobs
 ) -> None:
     """What may be final is recognised beside the text that is shown first."""
     stream = engine.open(ENGLISH, 0)
@@ -220,14 +220,7 @@ async def test_who_has_the_engine_to_himself_waits_for_no_second_lull(
     await stream.flush()  # a pause: what was said so far is settled
     stream.feed(clips[2])
     await stream.flush()
-    asked: list[Recognition | Completion] = []
-    submit = engine.submit
-
-    def noted(job: Recognition | Completion) -> None:
-        asked.append(job)
-        submit(job)
-
-    monkeypatch.setattr(engine, "submit", noted)
+    asked.clear()
     await stream.finish()
     stream.close()
     assert all(isinstance(job, Completion) for job in asked)

@@ -21,7 +21,7 @@ from voxtral_streaming.engines.whisper.scheduler import Kind
 from voxtral_streaming.engines.whisper.stream import WhisperStream
 
 if TYPE_CHECKING:
-    from tests.engines.whisper.conftest import Gate
+    from tests.engines.whisper.conftest import Gate, Jobs
 
 ENGLISH = StreamOptions(language="en")
 
@@ -45,23 +45,6 @@ async def test_final_of_a_speaker_overtakes_those_of_a_recording(
     await finish("live", ENGLISH)
     assert order.index("live") <= 4  # two workers had a turn under way, and may have had one more
     await asyncio.gather(*recordings)
-
-
-Jobs = list[Recognition | Completion]
-
-
-@pytest.fixture
-def asked(engine: WhisperEngine, monkeypatch: pytest.MonkeyPatch) -> Jobs:
-    """All that is asked of the engine."""
-    jobs: Jobs = []
-    submit = engine.submit
-
-    def noted(job: Recognition | Completion) -> None:
-        jobs.append(job)
-        submit(job)
-
-    monkeypatch.setattr(engine, "submit", noted)
-    return jobs
 
 
 async def hung_up(stream: WhisperStream) -> None:

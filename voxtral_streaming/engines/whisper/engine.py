@@ -224,20 +224,19 @@ class WhisperEngine:
         """
 
         def breathe() -> None:
-            while batch := self._more_urgent(jobs):
+            while not all(job.is_in_vain for job in jobs):
+                if not (batch := self._more_urgent(jobs)):
+                    return
                 left = time.monotonic()
                 self._carry_out(batch)
                 if elsewhere_s is not None:
                     elsewhere_s.append(time.monotonic() - left)
-            if _in_vain(jobs):
-                raise InVain
+            raise InVain
 
         return breathe
 
     def _more_urgent(self, jobs: Sequence[Recognition | Completion]) -> list[Recognition | Completion]:
-        """What to run before these jobs go on, if they do: what ranks higher, if no thread is free for it."""
-        if _in_vain(jobs):
-            return []
+        """What to run before these jobs go on: what ranks higher, if no thread is free for it."""
         with self._changed:
             return [] if self._n_idle else self._scheduler.take(self._most, _fits, min(rank(job) for job in jobs))
 
@@ -269,10 +268,6 @@ class WhisperEngine:
             cost_s = (time.monotonic() - started - sum(elsewhere_s)) / len(jobs)
             past: float = COST_MEMORY ** len(jobs)
             self._cost_s = past * self._cost_s + (1 - past) * cost_s
-
-
-def _in_vain(jobs: Sequence[Recognition | Completion]) -> bool:
-    return all(job.is_in_vain for job in jobs)
 
 
 def _fits(first: Recognition | Completion, other: Recognition | Completion) -> bool:
