@@ -23,6 +23,7 @@ from bench.client import play
 from bench.clips import SHARED_SPEECH, Clip, read_manifest
 from bench.dialects import DIALECTS, SessionOptions
 from bench.dialects.base import Committed
+from bench.output import a_file
 from bench.report.terminal import console
 from bench.schedule import TAIL_S, Schedule
 from bench.target import Target, started
@@ -152,7 +153,7 @@ def main() -> None:
     parser.add_argument("--model", default="whisper-base")
     parser.add_argument("--detect", action="store_true", help="do not say which language is spoken")
     parser.add_argument("--clips", type=Path, default=SHARED_SPEECH, help="folder with a manifest.tsv")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every text here")
+    parser.add_argument("--json", type=a_file, metavar="FILE", help="write every text here")
     options = parser.parse_args()
     clips = read_manifest(options.clips)
     heard = measure(clips, options.model, options.detect)

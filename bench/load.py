@@ -23,6 +23,7 @@ from bench.clips import ROOT, SHARED_SPEECH, Clip, choose, read_manifest
 from bench.dialects import DIALECTS, SessionOptions
 from bench.level import Limits, run
 from bench.machine import describe
+from bench.output import a_file
 from bench.record import Level, Record, Settings
 from bench.report.page import render
 from bench.report.terminal import show
@@ -61,13 +62,6 @@ def parser() -> argparse.ArgumentParser:
         "--output", type=a_file, default=BUILD / "load.json", help="the record; the page lies beside it"
     )
     return options
-
-
-def a_file(path: str) -> Path:
-    """The path, if a record can lie there: it is written only after minutes of measuring."""
-    if Path(path).is_dir():
-        raise argparse.ArgumentTypeError(f"{path} is a folder; name a file in it, such as {Path(path) / 'load.json'}")
-    return Path(path)
 
 
 def main() -> None:

@@ -34,6 +34,7 @@ try:
     from bench.level import Limits, run
     from bench.load import TRUTH_CACHE, plan, target
     from bench.machine import describe
+    from bench.output import a_file
     from bench.record import Distribution, Level
     from bench.report.terminal import console
     from bench.target import ServerStartError
@@ -68,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--streams", type=int, help="streams at once (1)")
     options.add_argument("--seconds", type=float, default=60.0, help="audio of each stream (longer with few streams)")
     options.add_argument("--audio", type=Path, nargs="+", metavar="FILE", help="recordings of clean speech to play")
-    options.add_argument("--json", type=Path, metavar="FILE", help="also write everything here")
+    options.add_argument("--json", type=a_file, metavar="FILE", help="also write everything here")
     random = options.add_argument_group("without a server", "the time of a step, from 1 to `--streams` streams (16)")
     random.add_argument("--weights", choices=["trained", "random"], default="trained", help="random: no download")
     random.add_argument("--size", choices=["tiny", "400m", "4b"], default="4b", help="of the random weights")
