@@ -26,7 +26,7 @@ FLOORS = (  # from the ground up; a room sees its own floor and those below
         "voxtral_streaming.audio.units",
     ),
     ("voxtral_streaming.config",),
-    ("voxtral_streaming.logs", "voxtral_streaming.memory"),
+    ("voxtral_streaming.logs", "voxtral_streaming.memory", "voxtral_streaming.packages"),
     ("voxtral_streaming.formats", "voxtral_streaming.captions"),
     ("voxtral_streaming.audio",),
     ("voxtral_streaming.vad",),

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ import onnxruntime  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from voxtral_streaming.errors import WeightsError
+from voxtral_streaming.packages import folder_of
 from voxtral_streaming.vad.frames import FRAME, Frames, Probabilities, rms
 
 CONTEXT = 64  # samples before a frame that the network wants to see
@@ -116,11 +116,11 @@ def network() -> onnxruntime.InferenceSession:
 
 
 def find(package: str = PACKAGE) -> Path:
-    """Where the network's file lies; the package that carries it is not imported, which takes seconds."""
-    spec = find_spec(package)
-    if spec is None or spec.origin is None:
+    """Where the network's file lies; the package that carries it is not imported."""
+    folder = folder_of(package)
+    if folder is None:
         raise WeightsError(f"the package {package}, which carries the speech detector, is missing: {REMEDY}")
-    return Path(spec.origin).parent / FILE
+    return folder / FILE
 
 
 def read(path: Path) -> bytes:

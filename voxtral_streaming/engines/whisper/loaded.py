@@ -10,7 +10,7 @@ import json
 import sys
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from importlib.util import module_from_spec, spec_from_file_location
 from inspect import signature
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +22,7 @@ import tokenizers
 from voxtral_streaming.config import ModelConfig
 from voxtral_streaming.engines.whisper.device import encoder_threads
 from voxtral_streaming.errors import EngineUnavailable, WeightsError
+from voxtral_streaming.packages import folder_of
 
 if TYPE_CHECKING:
     from faster_whisper.feature_extractor import FeatureExtractor
@@ -92,11 +93,11 @@ def _spectrogram(file: Path) -> FeatureExtractor:
 @cache
 def _part(name: str) -> ModuleType:
     """A module of faster-whisper that needs no other one of its modules. Raises `ModuleNotFoundError`."""
-    package = find_spec(PACKAGE)
-    if package is None or not package.submodule_search_locations:
+    folder = folder_of(PACKAGE)
+    if folder is None:
         raise ModuleNotFoundError(f"No module named {PACKAGE!r}", name=PACKAGE)
     full = f"{__name__}.{name}"
-    spec: Any = spec_from_file_location(full, Path(package.submodule_search_locations[0]) / f"{name}.py")
+    spec: Any = spec_from_file_location(full, folder / f"{name}.py")
     module = sys.modules[full] = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -12,12 +12,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from voxtral_streaming.engines.whisper.checkpoint import Checkpoint
 from voxtral_streaming.errors import WeightsError
+from voxtral_streaming.packages import folder_of
 
 BLOCK = 2**20  # bytes that are read at a time
 MODEL_FILE = "model.bin"
@@ -52,11 +52,11 @@ class PackagedFile:
             raise WeightsError(f"{self._where()}: sha256 is {found}, expected {self.sha256}; reinstall the package")
 
     def _piece(self, package: str, path: str) -> Iterator[bytes]:
-        spec = find_spec(package)
-        if spec is None or not spec.submodule_search_locations:
+        folder = folder_of(package)
+        if folder is None:
             raise WeightsError(f"the package {package.replace('_', '-')}, which holds {self.name}, is not installed")
         try:
-            with (Path(spec.submodule_search_locations[0]) / path).open("rb") as piece:
+            with (folder / path).open("rb") as piece:
                 while block := piece.read(BLOCK):
                     yield block
         except OSError as error:
