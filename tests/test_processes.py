@@ -19,7 +19,7 @@ DETECTION = {"voxtral_streaming.vad.silero"}
         (
             "voxtral_streaming.engines.process.host, voxtral_streaming.engines.isolated, "
             "voxtral_streaming.engines.whisper.engine",
-            WEB | DETECTION | {"torch", "av"},
+            WEB | DETECTION | {"ctranslate2", "torch", "av"},
         ),
         ("voxtral_streaming.audio.decoder.process", WEB | DETECTION | RECOGNITION | {"onnxruntime", "pydantic"}),
     ],

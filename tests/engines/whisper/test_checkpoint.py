@@ -12,8 +12,8 @@ import pytest
 from ctranslate2.specs import common_spec, model_spec
 from numpy.typing import NDArray
 
-from voxtral_streaming.engines.whisper.checkpoint import BFLOAT16, FEW, VERSION, Checkpoint
-from voxtral_streaming.engines.whisper.graph import Shape, shape_of
+from voxtral_streaming.engines.whisper.checkpoint import BFLOAT16, VERSION, Checkpoint
+from voxtral_streaming.engines.whisper.decoder_graph import Shape, shape_of
 from voxtral_streaming.engines.whisper.weights import model_folder
 from voxtral_streaming.errors import WeightsError
 
@@ -249,95 +249,3 @@ def test_a_shape_is_told_without_its_values(path: Path) -> None:
     assert found.shape("heads") == ()
     with pytest.raises(WeightsError, match="the model has no absent"):
         found.shape("absent")
-
-
-N_TOKENS = 20
-RANDOM = np.random.default_rng(2)
-EMBEDDINGS = RANDOM.integers(-127, 128, (N_TOKENS, 6)).astype(np.int8)
-SCALES = RANDOM.uniform(1, 9, N_TOKENS).astype(np.float32)
-BFLOATS = RANDOM.integers(0, 2**14, (5, 6)).astype(np.uint16)
-
-OF_THE_ENCODER: dict[str, tuple[NDArray[Any], int]] = {
-    "encoder/conv1/weight": (VALUES.reshape(5, 3, 2).astype(np.float16), FLOAT16),
-    "encoder/num_heads": (np.array(8, np.int16), INT16),
-    "encoder/layer_0/ffn/linear_0/weight": (VALUES, FLOAT32),
-    "encoder/layer_1/ffn/linear_0/weight": (BFLOATS, BFLOAT16),
-    "encoder/layer_12/ffn/linear_0/weight": (EMBEDDINGS[:5], INT8),
-    "encoder/layer_12/ffn/linear_0/weight_scale": (SCALES[:5], FLOAT32),
-    "encoder/layer_norm/gamma": (VALUES[0], FLOAT32),
-}
-OF_THE_DECODER: dict[str, tuple[NDArray[Any], int]] = {
-    "decoder/position_encodings/encodings": (VALUES, FLOAT32),
-    "decoder/layer_0/ffn/linear_0/weight": (VALUES, FLOAT32),
-    "decoder/layer_norm/gamma": (VALUES[1], FLOAT32),
-}
-BY_TOKEN: dict[str, tuple[NDArray[Any], int]] = {
-    "decoder/embeddings/weight": (EMBEDDINGS, INT8),
-    "decoder/embeddings/weight_scale": (SCALES, FLOAT32),
-    "decoder/projection/bias": (SCALES, FLOAT32),
-}
-DEEPER = {f"decoder/layer_{n}/ffn/linear_0/weight": (VALUES, FLOAT32) for n in (1, 2, 9, 10, 31)}
-PROJECTION = "decoder/projection/weight"  # another name of the embeddings
-
-
-@pytest.fixture
-def whisper(path: Path) -> Checkpoint:
-    """A model with the names of Whisper's variables."""
-    variables = OF_THE_ENCODER | OF_THE_DECODER | BY_TOKEN | DEEPER
-    aliases = {PROJECTION: "decoder/embeddings/weight"}
-    return read(path, model(*(variable(name, *kept) for name, kept in variables.items()), aliases=aliases))
-
-
-@pytest.fixture
-def slim(whisper: Checkpoint, tmp_path: Path) -> Checkpoint:
-    """What is written of it."""
-    whisper.write_encoder(tmp_path / "slim.bin")
-    return Checkpoint(tmp_path / "slim.bin")
-
-
-@pytest.mark.parametrize("name", OF_THE_ENCODER | OF_THE_DECODER)
-def test_the_encoder_is_written_as_it_is_and_what_its_decoder_needs(
-    whisper: Checkpoint, slim: Checkpoint, name: str
-) -> None:
-    assert slim.shape(name) == whisper.shape(name)
-    assert slim.tensor(name).tobytes() == whisper.tensor(name).tobytes()
-
-
-def test_what_is_written_is_kept_as_it_was(slim: Checkpoint, tmp_path: Path) -> None:
-    written = (tmp_path / "slim.bin").read_bytes()
-    for name, kept in OF_THE_ENCODER.items():
-        assert variable(name, *kept) in written
-
-
-def test_of_the_decoder_the_first_layer_alone_is_written(whisper: Checkpoint, slim: Checkpoint) -> None:
-    assert all(name in whisper for name in DEEPER)
-    assert not any(name in slim for name in DEEPER)
-
-
-@pytest.mark.parametrize("name", [*BY_TOKEN, PROJECTION])
-def test_a_few_tokens_are_written(whisper: Checkpoint, slim: Checkpoint, name: str) -> None:
-    assert whisper.shape(name)[0] == N_TOKENS
-    assert slim.shape(name) == (FEW, *whisper.shape(name)[1:])
-    assert np.array_equal(slim.tensor(name), whisper.tensor(name)[:FEW])
-
-
-def test_what_is_written_can_be_written_again(slim: Checkpoint, tmp_path: Path) -> None:
-    slim.write_encoder(tmp_path / "again.bin")
-    assert (tmp_path / "again.bin").read_bytes() == (tmp_path / "slim.bin").read_bytes()
-
-
-def test_what_is_no_whisper_model_has_no_encoder_to_write(path: Path, tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="it is not a Whisper model"):
-        read(path, model(variable("a", VALUES, FLOAT32))).write_encoder(tmp_path / "slim.bin")
-
-
-def test_the_built_in_model_is_written_with_its_encoder_and_little_else(base: Checkpoint, tmp_path: Path) -> None:
-    base.write_encoder(tmp_path / "slim.bin")
-    found = Checkpoint(tmp_path / "slim.bin")
-    assert shape_of(found) == Shape(n_layers=1, n_heads=8, width=512, n_vocabulary=FEW, n_positions=448)
-    for n in range(6):
-        for part in ("self_attention/linear_0", "self_attention/linear_1", "ffn/linear_0", "ffn/linear_1"):
-            name = f"encoder/layer_{n}/{part}/weight"
-            assert np.array_equal(found.tensor(name), base.tensor(name))
-    n_encoder, n_layer = 20.6e6, 4.2e6  # weights, of 2 bytes
-    assert (tmp_path / "slim.bin").stat().st_size < 2 * 1.05 * (n_encoder + n_layer)

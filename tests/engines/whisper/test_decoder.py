@@ -218,12 +218,12 @@ def test_float32_gives_what_ctranslate2_gives(
     assert found.no_speech == pytest.approx(expected.no_speech, abs=1e-3)
 
 
-def test_a_beam_of_one_is_greedy_and_one_of_two_no_worse(model: Whisper, encoded: list[Encoded]) -> None:
+def test_a_beam_of_one_is_greedy_and_one_of_five_no_worse(model: Whisper, encoded: list[Encoded]) -> None:
     for one in encoded:
         greedy = written(model, one)
-        single, double = (decoder(model).search(one.features, begun(model), beam_size) for beam_size in (1, 2))
+        single, wide = (decoder(model).search(one.features, begun(model), beam_size) for beam_size in (1, 5))
         assert (single.tokens, single.score) == (greedy.tokens, greedy.score)
-        assert double.score >= greedy.score
+        assert wide.score >= greedy.score
 
 
 def test_the_language_is_found_as_by_ctranslate2(model: Whisper, native: NativeDecoder, encoded: list[Encoded]) -> None:

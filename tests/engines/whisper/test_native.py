@@ -1,4 +1,4 @@
-"""Decoding by CTranslate2, as on a GPU, here on the CPU."""
+"""CTranslate2, as on a GPU, here on the CPU."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ def test_a_beam_and_the_language(model: Whisper, decoder: NativeDecoder, clips: 
     assert sum(probability for _, probability in ranked) == pytest.approx(1, abs=1e-3)
 
 
-def test_words_without_attention_are_dated_by_ctranslate2(
-    model: Whisper, whole: WhisperModel, clips: list[Samples], monkeypatch: pytest.MonkeyPatch
+def test_words_are_dated_by_ctranslate2(
+    model: Whisper, decoder: NativeDecoder, clips: list[Samples], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoded = model.encode(clips[2], window_for(len(clips[2])))
     [decoded] = model.decode([encoded], ["en"])
     own = model.align(encoded, decoded)
-    monkeypatch.setattr(model, "_loaded", replace(model._loaded, model=whole.model))
+    monkeypatch.setattr(model, "_native", decoder)
     found = model.align(encoded, replace(decoded, attention=None))
     assert [word.text for word in found] == [word.text for word in own]
     assert [word.start for word in found] == pytest.approx([word.start for word in own], abs=0.2)

@@ -101,15 +101,17 @@ def test_a_beam_goes_on_from_what_it_is_given(model: Whisper, clips: list[Sample
     [greedy] = recognise_batch(model, [request(np.concatenate(clips))])
     beginning = greedy.decoded.draft[:n_begun]
 
-    def searched(beginning: tuple[int, ...]) -> tuple[Decoded, int]:
+    def searched(beginning: tuple[int, ...], beam_size: int) -> tuple[Decoded, int]:
         steps = list[str]()
-        return model.search(greedy.encoded, "en", BEAM, beginning, lambda: steps.append("")), len(steps)
+        return model.search(greedy.encoded, "en", beam_size, beginning, lambda: steps.append("")), len(steps)
 
-    (begun, n_steps), (whole, n_whole) = searched(beginning), searched(())
+    (begun, n_steps), (whole, n_whole) = searched(beginning, BEAM), searched((), BEAM)
     assert begun.draft[:n_begun] == beginning
     assert as_normal(begun) == as_normal(whole)
-    assert begun.logprob == pytest.approx(whole.logprob)
     assert n_steps < n_whole
+    alone, _ = searched(beginning, 1)
+    assert alone.draft == greedy.decoded.draft
+    assert alone.logprob == pytest.approx(greedy.decoded.logprob)
 
 
 @pytest.mark.parametrize("window", [900, 1200, 1600, 2000, LONGEST])

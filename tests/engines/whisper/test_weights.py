@@ -10,10 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import ctranslate2
-import numpy as np
 import pytest
-from faster_whisper import WhisperModel
 
 from voxtral_streaming.config import ModelConfig
 from voxtral_streaming.engines.whisper import weights
@@ -26,7 +23,6 @@ from voxtral_streaming.engines.whisper.weights import (
     PackagedFile,
     builtin_models,
     complete,
-    encoder_folder,
     model_folder,
 )
 from voxtral_streaming.errors import WeightsError
@@ -117,52 +113,11 @@ def test_altered_weights_are_never_loaded(package: Path, monkeypatch: pytest.Mon
         load_whisper(ModelConfig(name="whisper-base", device="cpu"))
 
 
-def test_the_encoder_of_a_model_is_the_same_alone() -> None:
-    mel = ctranslate2.StorageView.from_array(np.random.default_rng(1).normal(0, 1, (1, 80, 400)).astype(np.float32))
-    with model_folder("whisper-base") as whole, encoder_folder(whole) as slim:
-        assert {file.name for file in slim.iterdir()} == {file.name for file in whole.iterdir()}
-        assert (slim / "model.bin").stat().st_size < (whole / "model.bin").stat().st_size / 2
-        found, expected = (
-            np.asarray(ctranslate2.models.Whisper(str(folder), compute_type="int8", intra_threads=1).encode(mel))
-            for folder in (slim, whole)
-        )
-    assert np.array_equal(found, expected)
-    assert not slim.exists()
-
-
-def test_what_keeps_the_encoder_from_being_written_is_told() -> None:
-    with (
-        model_folder("whisper-base") as whole,
-        pytest.raises(WeightsError, match=r"an encoder is written to .*; TMPDIR names another place"),
-        encoder_folder(whole / "nothing"),
-    ):
-        pass
-
-
 @pytest.fixture(scope="module")
 def tiny() -> Iterator[Path]:
     """The folder of the least model."""
     with model_folder("whisper-tiny.en") as folder:
         yield folder
-
-
-def test_all_else_than_the_weights_of_an_encoder_is_as_it_was(tiny: Path) -> None:
-    with encoder_folder(tiny) as slim:
-        for file in tiny.iterdir():
-            assert (slim / file.name).exists()
-            assert (slim / file.name).read_bytes() == file.read_bytes() or file.name == "model.bin"
-        loaded = WhisperModel(str(slim), device="cpu", compute_type="int8", cpu_threads=1)
-    assert not loaded.model.is_multilingual
-
-
-def test_no_room_for_the_encoder_is_told_and_takes_none(
-    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # what TMPDIR names
-    expected = rf"an encoder is written to {re.escape(str(tmp_path))}.*: File too large; TMPDIR names another place"
-    with pytest.raises(WeightsError, match=expected), no_larger_files_than(10**7), encoder_folder(tiny):
-        pass
-    assert not list(tmp_path.iterdir())
 
 
 def test_no_room_for_the_embeddings_is_told_and_takes_none(

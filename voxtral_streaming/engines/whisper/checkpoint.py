@@ -1,8 +1,7 @@
-"""Reading the weights of a CTranslate2 Whisper model from its file, for what CTranslate2 itself does not do."""
+"""Reading the weights of a CTranslate2 Whisper model from its file."""
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,9 +15,6 @@ VERSION = 6  # of the format: that of every model since CTranslate2 2.10
 BFLOAT16 = 5
 SCALE = "_scale"  # behind the name of what is quantised: what its rows were multiplied by
 TYPES = {0: "<f4", 1: "i1", 2: "<i2", 3: "<i4", 4: "<f2", BFLOAT16: "<u2"}  # that last, the upper half of a float32
-
-DEEPER = re.compile(r"decoder/layer_[1-9]")  # layers but the first
-FEW = 8  # tokens
 
 Tensor = NDArray[np.float32]
 
@@ -35,7 +31,7 @@ class Checkpoint:
         try:
             data: NDArray[np.uint8] = np.memmap(path, np.uint8, mode="r")
             cursor = _Cursor(data)
-            self._kind, self._revision = _kind(cursor)
+            _skip_header(cursor)
             self._variables = _variables(cursor)
         except (struct.error, KeyError, ValueError) as error:
             raise WeightsError(f"{path.name} is not a model of CTranslate2 in format {VERSION}: {error}") from error
@@ -56,19 +52,6 @@ class Checkpoint:
         if name + SCALE in self:  # quantised: times its scale, a row at a time
             found /= self.tensor(name + SCALE).reshape(-1, *[1] * (found.ndim - 1))
         return found
-
-    def write_encoder(self, path: Path) -> None:
-        """Write a model with the same encoder, and as little of a decoder as CTranslate2 loads a model with."""
-        n_vocabulary, _ = self.shape("decoder/embeddings/weight")
-        kept = {name: found for name, found in self._variables.items() if not DEEPER.match(name)}
-        with path.open("wb") as file:
-            file.write(struct.pack("<I", VERSION) + _text(self._kind) + struct.pack("<II", self._revision, len(kept)))
-            for name, (values, type_id) in kept.items():
-                few = values[:FEW] if values.shape[:1] == (n_vocabulary,) else values
-                file.write(_text(name) + struct.pack(f"<B{few.ndim}I", few.ndim, *few.shape))
-                file.write(struct.pack("<BI", type_id, few.nbytes))
-                file.write(few.tobytes())
-            file.write(struct.pack("<I", 0))  # other names
 
     def _variable(self, name: str) -> tuple[NDArray[np.generic], int]:
         if name not in self:
@@ -97,12 +80,12 @@ class _Cursor:
         return self.bytes(self.number("H")).tobytes().rstrip(b"\0").decode()
 
 
-def _kind(cursor: _Cursor) -> tuple[str, int]:
-    """Of model, and its revision."""
+def _skip_header(cursor: _Cursor) -> None:
     version = cursor.number("I")
     if version != VERSION:
         raise ValueError(f"format {version}")
-    return cursor.text(), cursor.number("I")
+    cursor.text()  # the kind of model
+    cursor.number("I")  # its revision
 
 
 def _variables(cursor: _Cursor) -> Mapping[str, tuple[NDArray[np.generic], int]]:
@@ -119,8 +102,3 @@ def _variables(cursor: _Cursor) -> Mapping[str, tuple[NDArray[np.generic], int]]
         if name + SCALE in found:
             found[alias + SCALE] = found[name + SCALE]
     return found
-
-
-def _text(text: str) -> bytes:
-    data = text.encode() + b"\0"
-    return struct.pack("<H", len(data)) + data

@@ -13,23 +13,21 @@ from dataclasses import replace
 from tempfile import gettempdir
 
 import numpy as np
-import onnxruntime  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from voxtral_streaming.engines.whisper.cache import Cache, empty_past, in_grains, joined, window_bias
 from voxtral_streaming.engines.whisper.checkpoint import Checkpoint, Tensor
-from voxtral_streaming.engines.whisper.graph import (
-    LARGEST,
-    Graph,
+from voxtral_streaming.engines.whisper.decoder_graph import (
+    EMBEDDINGS,
     Heads,
     caches,
     cross_graph,
-    matrix_of,
-    product_graph,
     shape_of,
     token_graph,
 )
+from voxtral_streaming.engines.whisper.graph import matrix_of
 from voxtral_streaming.engines.whisper.rules import Logits, Rules, log_sum
+from voxtral_streaming.engines.whisper.sessions import numbers, session
 from voxtral_streaming.engines.whisper.texts import Breath, Text, no_breath
 from voxtral_streaming.engines.whisper.weights import refusal_told
 from voxtral_streaming.memory import in_a_file
@@ -49,12 +47,12 @@ class Decoder:
         """Build the graphs. `heads` are those whose attention follows the audio. Raises `WeightsError`."""
         self._rules = rules
         self._shape = shape_of(weights)
-        numbers = _numbers() if is_int8 else None
-        embeddings = matrix_of(weights, "embeddings", is_int8=is_int8)
+        kept_in = numbers() if is_int8 else None
+        embeddings = matrix_of(weights, EMBEDDINGS, is_int8=is_int8)
         self._positions = weights.tensor("decoder/position_encodings/encodings")  # [n_positions, width]
-        self._cross_session = _session(cross_graph(weights, self._shape, numbers))
+        self._cross_session = session(cross_graph(weights, self._shape, kept_in))
         heads = heads or self._shape.upper_heads
-        self._session = _session(token_graph(weights, self._shape, numbers, heads, embeddings))
+        self._session = session(token_graph(weights, self._shape, kept_in, heads, embeddings))
         with refusal_told(f"embeddings are written to {gettempdir()}"):  # a step reads a row for each token
             self._embeddings = replace(embeddings, values=in_a_file(embeddings.values))
         self._past, self._cross = (caches(kind, self._shape.n_layers) for kind in ("past", "cross"))
@@ -225,19 +223,3 @@ class Decoder:
         values, scales = self._embeddings.values[tokens], self._embeddings.scales[tokens]
         embedded: Tensor = values * scales[..., None] + self._positions[positions]
         return embedded
-
-
-def _session(graph: Graph) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = False  # what a long window takes goes back to the system
-    values = [onnxruntime.OrtValue.ortvalue_from_numpy(one) for one in graph.weights.values()]
-    options.add_external_initializers(list(graph.weights), values)
-    return onnxruntime.InferenceSession(graph.model, options, providers=["CPUExecutionProvider"])
-
-
-def _numbers() -> type[np.int8] | type[np.uint8]:
-    """What weights are kept in here: int8 is faster, and wrong where products are added up in 16 bits."""
-    values, weights = np.full((1, 64), 255, np.uint8), np.full((64, 16), LARGEST, np.int8)
-    [found] = _session(product_graph(weights)).run(None, {"values": values})
-    return np.int8 if (found == values.astype(np.int32) @ weights.astype(np.int32)).all() else np.uint8

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 
-import ctranslate2
-
+DRIVERS = {"linux": "libcuda.so.1", "win32": "nvcuda.dll"}  # of NVIDIA's GPUs
 MOST_THREADS = 4  # of an encoder: a window of a few seconds is no work for more
 
 
@@ -13,7 +14,19 @@ def takes_gpu(asked: str, n_gpus: int | None = None) -> bool:
     """Whether CTranslate2 takes a GPU where `asked` is configured; `n_gpus` is what it finds here."""
     if asked != "auto":
         return asked.startswith("cuda")
-    return bool(ctranslate2.get_cuda_device_count() if n_gpus is None else n_gpus)
+    return bool(_n_gpus() if n_gpus is None else n_gpus)
+
+
+def _n_gpus() -> int:
+    """That CTranslate2 can use; it is not loaded, which takes 11 MB, where there is no driver."""
+    try:
+        ctypes.CDLL(DRIVERS[sys.platform])
+    except (KeyError, OSError):
+        return 0
+    import ctranslate2
+
+    n: int = ctranslate2.get_cuda_device_count()
+    return n
 
 
 def encoder_threads(asked: int | str, n_cores: int | None = None) -> int:

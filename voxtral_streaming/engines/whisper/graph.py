@@ -1,8 +1,4 @@
-"""The decoder of Whisper as two graphs for ONNX Runtime, made of the weights of a CTranslate2 model.
-
-One makes keys and values of what the encoder made of a window; the other takes any number of tokens at once, behind
-those that it took before, and gives the logits of what follows each of them.
-"""
+"""Graphs for ONNX Runtime, made of the weights of a CTranslate2 model: what encoder and decoder have in common."""
 
 from __future__ import annotations
 
@@ -26,7 +22,6 @@ TINY = 1e-12  # a row of zeros has a scale all the same
 MOST_INSIDE = 4096  # bytes of a constant that is part of the graph: larger ones are given to the session beside it
 
 Numbers: TypeAlias = type[np.int8] | type[np.uint8] | None  # what weights are kept in; None: float32
-Heads: TypeAlias = Sequence[tuple[int, int]]  # layers and heads in them
 Array: TypeAlias = NDArray[Any]
 
 
@@ -39,42 +34,6 @@ class Graph:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """What the weights say of the decoder."""
-
-    n_layers: int
-    n_heads: int
-    width: int
-    n_vocabulary: int
-    n_positions: int
-
-    @property
-    def head(self) -> int:
-        """Width of a head."""
-        return self.width // self.n_heads
-
-    @property
-    def upper_heads(self) -> Heads:
-        """All heads of the upper half of the layers: what openai/whisper takes where nobody chose better ones."""
-        return [(layer, head) for layer in range(self.n_layers // 2, self.n_layers) for head in range(self.n_heads)]
-
-
-def shape_of(weights: Checkpoint) -> Shape:
-    """The shape of a model's decoder. Raises `WeightsError`."""
-    n_vocabulary, width = weights.shape("decoder/embeddings/weight")
-    n_positions, _ = weights.shape("decoder/position_encodings/encodings")
-    n_layers = 0
-    while f"decoder/layer_{n_layers}/ffn/linear_0/weight" in weights:
-        n_layers += 1
-    return Shape(n_layers, int(weights.tensor("decoder/num_heads")), width, n_vocabulary, n_positions)
-
-
-def caches(kind: str, n_layers: int) -> list[str]:
-    """The names of the keys and values of all layers: of the tokens (`past`, `present`) or the audio (`cross`)."""
-    return [f"{kind}_{what}_{n}" for n in range(n_layers) for what in ("keys", "values")]
-
-
-@dataclass(frozen=True, slots=True)
 class Matrix:
     """Weights, in float32 or in 8 bits as in CTranslate2."""
 
@@ -83,8 +42,8 @@ class Matrix:
 
 
 def matrix_of(weights: Checkpoint, name: str, *, is_int8: bool) -> Matrix:
-    """The matrix of a part of the decoder. Raises `WeightsError`."""
-    values = weights.tensor(f"decoder/{name}/weight")
+    """The matrix of a part of the model. Raises `WeightsError`."""
+    values = weights.tensor(f"{name}/weight")
     if not is_int8:
         return Matrix(values, np.ones(len(values), np.float32))
     scales: Tensor = np.maximum(np.maximum(values.max(1), -values.min(1)), TINY) / np.float32(LARGEST)
@@ -92,19 +51,18 @@ def matrix_of(weights: Checkpoint, name: str, *, is_int8: bool) -> Matrix:
     return Matrix(np.rint(values, out=values).astype(np.int8), scales)
 
 
-class _Builder:
+class Builder:
     """A graph that grows; methods return the names of what they compute."""
 
-    def __init__(self, weights: Checkpoint, shape: Shape, numbers: Numbers) -> None:
+    def __init__(self, weights: Checkpoint, numbers: Numbers) -> None:
         self._weights = weights
-        self.shape = shape
         self._numbers = numbers
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
         self._beside: dict[str, Array] = {}
-        self._heads = self.constant("heads", np.array([0, 0, shape.n_heads, shape.head], np.int64))
 
     def constant(self, name: str, values: Array) -> str:
+        """It, by a name of its own."""
         values = np.ascontiguousarray(values)
         if values.nbytes <= MOST_INSIDE:
             self._constants[name] = numpy_helper.from_array(values, name)
@@ -116,18 +74,14 @@ class _Builder:
         return name
 
     def weight(self, name: str) -> str:
-        return self.constant(name, self._weights.tensor(f"decoder/{name}"))
+        """A variable of the model."""
+        return self.constant(name, self._weights.tensor(name))
 
     def apply(self, op: str, *inputs: str, name: str = "", domain: str = "", **attributes: Any) -> str:
+        """What an operator makes of them."""
         name = name or f"{op}_{len(self._nodes)}"
         self._nodes.append(helper.make_node(op, list(inputs), [name], domain=domain, **attributes))
         return name
-
-    def split(self, x: str, n: int) -> list[str]:
-        """Equal parts of the last axis."""
-        names = [f"{x}_part_{part}" for part in range(n)]
-        self._nodes.append(helper.make_node("Split", [x], names, axis=-1, num_outputs=n))
-        return names
 
     def linear(self, x: str, name: str) -> str:
         """[..., width in] → [..., width out]."""
@@ -136,148 +90,62 @@ class _Builder:
 
     def product(self, x: str, name: str, matrix: Matrix) -> str:
         """The same without a bias."""
-        found, scales = self.unscaled(x, name, matrix)
-        return found if scales is None else self.apply("Mul", found, scales)
+        return self.scaled(*self.unscaled(x, name, matrix))
+
+    def scaled(self, x: str, scales: str | None) -> str:
+        """Each row times its scale, where there are such."""
+        return x if scales is None else self.apply("Mul", x, scales)
 
     def unscaled(self, x: str, name: str, matrix: Matrix) -> tuple[str, str | None]:
-        """The same, before each row is multiplied by a scale of its own [..., 1], where there are such."""
+        """A product, before each row is multiplied by a scale of its own [..., 1], where there are such."""
+        rows, scales = self.rows(x)
+        return self.multiplied(rows, name, matrix), scales
+
+    def rows(self, x: str) -> tuple[str, str | None]:
+        """It, as matrices are kept, and the scales of its rows."""
+        return (x, None) if self._numbers is None else self.quantised(x)
+
+    def multiplied(self, rows: str, name: str, matrix: Matrix) -> str:
+        """Rows times a matrix, each still to be multiplied by its scale."""
         if self._numbers is None:
-            return self.apply("MatMul", x, self.constant(f"{name}/weight", matrix.values.T)), None
+            return self.apply("MatMul", rows, self.constant(f"{name}/weight", matrix.values.T))
         zero = MIDDLE if self._numbers == np.uint8 else 0
-        numbers = matrix.values.view(self._numbers) ^ self._numbers(
-            zero
-        )  # to count from the middle flips the sign's bit
-        rows, row_scales = self._rows_quantised(x)
-        found = self.apply(
+        signed = matrix.values.view(self._numbers)
+        numbers = signed ^ self._numbers(zero)  # to count from the middle flips the sign's bit
+        return self.apply(
             "MatMulIntegerToFloat",
             rows,
             self.constant(f"{name}/numbers", numbers.T),
             self.constant("one", np.array(1, np.float32)),
             self.constant(f"{name}/scales", matrix.scales),
-            self.constant("middle", np.array(MIDDLE, np.uint8)),
+            self.middle(),
             self.constant("zero", np.array(zero, self._numbers)),
             domain=MICROSOFT,
         )
-        return found, row_scales
 
-    def _rows_quantised(self, x: str) -> tuple[str, str]:
+    def quantised(self, x: str) -> tuple[str, str]:
         """[..., n] in uint8, each row with a scale of its own [..., 1]: so it comes out alike in any company."""
         last = self.constant("last", np.array([-1], np.int64))
         most = self.apply("ReduceMax", self.apply("Abs", x), last)
         floored = self.apply("Max", most, self.constant("tiny", np.array([TINY], np.float32)))
         scales = self.apply("Mul", floored, self.constant("share", np.array([1 / LARGEST], np.float32)))
-        one, middle = self.constant("one", np.array(1, np.float32)), self.constant("middle", np.array(MIDDLE, np.uint8))
-        return self.apply("QuantizeLinear", self.apply("Div", x, scales), one, middle), scales
+        one = self.constant("one", np.array(1, np.float32))
+        return self.apply("QuantizeLinear", self.apply("Div", x, scales), one, self.middle()), scales
+
+    def middle(self) -> str:
+        """What stands for 0 in quantised rows."""
+        return self.constant("middle", np.array(MIDDLE, np.uint8))
 
     def norm(self, x: str, name: str) -> str:
+        """It, with the mean 0 and the variance 1."""
         gamma, beta = self.weight(f"{name}/gamma"), self.weight(f"{name}/beta")
         return self.apply("LayerNormalization", x, gamma, beta, epsilon=1e-5, axis=-1)
-
-    def in_heads(self, x: str) -> str:
-        """[n_rows, n, width] → [n_rows, n_heads, n, head]."""
-        return self.apply("Transpose", self.apply("Reshape", x, self._heads), perm=[0, 2, 1, 3])
-
-    def turned(self, x: str, name: str = "") -> str:
-        """[n_rows, n_heads, n, head] → [n_rows, n_heads, head, n]."""
-        return self.apply("Transpose", x, name=name, perm=[0, 1, 3, 2])
-
-    def put(self, into: str, new: str, axis: int, name: str) -> None:
-        """What is new goes to the places of its positions along an axis, 2 or 3."""
-        others = self.constant(f"but_{axis}", np.array([1, 5 - axis], np.int64))
-        places = self.apply("Expand", self.apply("Unsqueeze", "positions", others), self.apply("Shape", new))
-        self.apply("ScatterElements", into, places, new, axis=axis, name=name)
-
-    def attention(self, queries: str, bias: str, keys: str, values: str) -> tuple[str, str]:
-        """What queries [n_rows, n, width] find by turned keys and values; by what weights [n_rows, n_heads, n, n_keys].
-
-        One at a time: several at once are multiplied in another order, and come out a little different.
-        """
-        third, fourth = (self.constant(f"axis_{n}", np.array([n], np.int64)) for n in (2, 3))
-        scaled = self.apply("Mul", queries, self.constant("scale", np.array([self.shape.head**-0.5], np.float32)))
-        single = self.apply("Unsqueeze", self.in_heads(scaled), fourth)
-        scores = self.apply("Squeeze", self.apply("MatMul", single, self.apply("Unsqueeze", keys, third)), fourth)
-        weights = self.apply("Softmax", self.apply("Add", scores, bias), axis=-1)
-        single = self.apply("Unsqueeze", weights, fourth)
-        found = self.apply("Squeeze", self.apply("MatMul", single, self.apply("Unsqueeze", values, third)), fourth)
-        flat = self.constant("flat", np.array([0, 0, self.shape.width], np.int64))
-        return self.apply("Reshape", self.apply("Transpose", found, perm=[0, 2, 1, 3]), flat), weights
 
     def graph(self, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[str]) -> Graph:
         """The whole of it."""
         results = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
         constants = list(self._constants.values())
-        return Graph(_model(helper.make_graph(self._nodes, "decoder", inputs, results, constants)), self._beside)
-
-
-def cross_graph(weights: Checkpoint, shape: Shape, numbers: Numbers) -> Graph:
-    """`features` [1, n_frames, width] → the keys and values of each layer, in the shapes that `token_graph` takes."""
-    builder = _Builder(weights, shape, numbers)
-    names = caches("cross", shape.n_layers)
-    for n in range(shape.n_layers):
-        keys, values = builder.split(builder.linear("features", f"layer_{n}/attention/linear_1"), 2)
-        builder.turned(builder.in_heads(keys), name=names[2 * n])
-        builder.apply("Identity", builder.in_heads(values), name=names[2 * n + 1])
-    features = helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, "n_frames", shape.width])
-    return builder.graph([features], names)
-
-
-def token_graph(weights: Checkpoint, shape: Shape, numbers: Numbers, heads: Heads, embeddings: Matrix) -> Graph:
-    """Embedded tokens behind earlier ones → `logits` [n_rows, n_new, n_vocabulary], `present` keys and values.
-
-    The logits are still to be multiplied by `scales` [n_rows, n_new, 1] or []: in place, as they are megabytes. And
-    `attention` to the audio by some heads [n_rows, how many, n_new, n_frames].
-
-    Keys are [n_rows, n_heads, head, n], values [n_rows, n_heads, n, head]: `cross` of the audio (of one window for
-    all rows, or one for each), `past` with a place for each position, those to come included. `embedded` is
-    [n_rows, n_new, width], `positions` [n_rows, n_new]; `embeddings` give the logits too. What is added to scores
-    of attention: `bias` [n_rows, 1, n_new, n_places] and `cross_bias` [n_windows, 1, 1, n_frames].
-    """
-    builder = _Builder(weights, shape, numbers)
-    x = "embedded"
-    watched: list[str] = []
-    for n in range(shape.n_layers):
-        x, looked_at = _layer(builder, x, n)
-        if chosen := [head for layer, head in heads if layer == n]:
-            watched.append(builder.apply("Gather", looked_at, builder.constant(f"heads_{n}", np.array(chosen)), axis=1))
-    builder.apply("Concat", *watched, name="attention", axis=1)
-    found, scales = builder.unscaled(builder.norm(x, "layer_norm"), "embeddings", embeddings)
-    builder.apply("Identity", found, name="logits")
-    builder.apply("Identity", scales or builder.constant("one", np.array(1, np.float32)), name="scales")
-    return builder.graph(_token_inputs(shape), ["logits", "scales", "attention", *caches("present", shape.n_layers)])
-
-
-def _layer(builder: _Builder, x: str, n: int) -> tuple[str, str]:
-    """A layer: attention to the tokens so far and to the audio, and what follows; and the weights by which it heard."""
-    name, both = f"layer_{n}", slice(2 * n, 2 * n + 2)  # keys and values
-    past, present, cross = (caches(kind, n + 1)[both] for kind in ("past", "present", "cross"))
-    normed = builder.norm(x, f"{name}/self_attention/layer_norm")
-    queries, keys, values = builder.split(builder.linear(normed, f"{name}/self_attention/linear_0"), 3)
-    builder.put(past[0], builder.turned(builder.in_heads(keys)), axis=3, name=present[0])
-    builder.put(past[1], builder.in_heads(values), axis=2, name=present[1])
-    found, _ = builder.attention(queries, "bias", *present)
-    x = builder.apply("Add", x, builder.linear(found, f"{name}/self_attention/linear_1"))
-    queries = builder.linear(builder.norm(x, f"{name}/attention/layer_norm"), f"{name}/attention/linear_0")
-    found, weights = builder.attention(queries, "cross_bias", *cross)
-    x = builder.apply("Add", x, builder.linear(found, f"{name}/attention/linear_2"))
-    inner = builder.apply("Gelu", builder.linear(builder.norm(x, f"{name}/ffn/layer_norm"), f"{name}/ffn/linear_0"))
-    return builder.apply("Add", x, builder.linear(inner, f"{name}/ffn/linear_1")), weights
-
-
-def _token_inputs(shape: Shape) -> list[onnx.ValueInfoProto]:
-    def info(name: str, *sizes: int | str, kind: int = TensorProto.FLOAT) -> onnx.ValueInfoProto:
-        return helper.make_tensor_value_info(name, kind, list(sizes))
-
-    inputs = [
-        info("embedded", "n_rows", "n_new", shape.width),
-        info("positions", "n_rows", "n_new", kind=TensorProto.INT64),
-        info("bias", "n_rows", 1, "n_new", "n_places"),
-        info("cross_bias", "n_windows", 1, 1, "n_frames"),
-    ]
-    for kind, rows, size in (("past", "n_rows", "n_places"), ("cross", "n_windows", "n_frames")):
-        names = caches(kind, shape.n_layers)
-        inputs += [info(keys, rows, shape.n_heads, shape.head, size) for keys in names[::2]]
-        inputs += [info(values, rows, shape.n_heads, size, shape.head) for values in names[1::2]]
-    return inputs
+        return Graph(_model(helper.make_graph(self._nodes, "whisper", inputs, results, constants)), self._beside)
 
 
 def product_graph(weights: NDArray[np.int8]) -> Graph:

@@ -1,4 +1,4 @@
-"""A model's files as libraries load them: CTranslate2, tokenizers, and two modules of faster-whisper by themselves.
+"""What stands beside a model's weights, as libraries load it: tokenizers, and two modules of faster-whisper alone.
 
 The package faster-whisper imports PyAV, by which it reads recordings: 17 MB of memory, and a part of each start. Here
 another process reads them.
@@ -16,12 +16,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import ctranslate2
 import tokenizers
 
-from voxtral_streaming.config import ModelConfig
-from voxtral_streaming.engines.whisper.device import encoder_threads
-from voxtral_streaming.errors import EngineUnavailable, WeightsError
+from voxtral_streaming.errors import WeightsError
 from voxtral_streaming.packages import folder_of
 
 if TYPE_CHECKING:
@@ -29,14 +26,15 @@ if TYPE_CHECKING:
     from faster_whisper.tokenizer import Tokenizer
 
 PACKAGE = "faster_whisper"
+MULTILINGUAL = 51865  # openai/whisper model.py: tokens that a model for more than English has at least
 START, TRANSLATE = "<|startoftranscript|>", "<|translate|>"  # between them stand the tokens of the languages
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Loaded:
-    """A loaded model."""
+    """What a model hears and speaks with."""
 
-    model: ctranslate2.models.Whisper
+    is_multilingual: bool
     vocabulary: tokenizers.Tokenizer
     spectrogram: FeatureExtractor
 
@@ -44,33 +42,20 @@ class Loaded:
     def languages(self) -> dict[str, int]:
         """The languages that the model was trained on, and their tokens; none where it knows English alone."""
         start, behind = (self.vocabulary.token_to_id(token) for token in (START, TRANSLATE))
-        if not self.model.is_multilingual or start is None or behind is None:
+        if not self.is_multilingual or start is None or behind is None:
             return {}
         tokens = range(start + 1, behind)
         return {str(self.vocabulary.id_to_token(token))[2:-2]: token for token in tokens}
 
     def tokenizer(self, language: str) -> Tokenizer:
         """For texts in that language."""
-        return _part("tokenizer").Tokenizer(
-            self.vocabulary, self.model.is_multilingual, task="transcribe", language=language
-        )
+        return _part("tokenizer").Tokenizer(self.vocabulary, self.is_multilingual, task="transcribe", language=language)
 
 
-def load(folder: Path, config: ModelConfig) -> Loaded:
-    """Load from a folder, which is not needed afterwards. Raises `EngineUnavailable`, `WeightsError`."""
-    device, _, index = config.device.partition(":")
-    try:
-        model = ctranslate2.models.Whisper(
-            str(folder),
-            device=device,
-            device_index=int(index or 0),
-            compute_type=config.compute_type,
-            intra_threads=encoder_threads(config.encoder_threads),
-            inter_threads=config.workers,
-        )
-    except (RuntimeError, ValueError) as error:
-        raise EngineUnavailable(f"{config.name} on {config.device}: {error}", param="model.device") from error
-    return Loaded(model, _vocabulary(folder / "tokenizer.json"), _spectrogram(folder / "preprocessor_config.json"))
+def load(folder: Path, n_vocabulary: int) -> Loaded:
+    """Load from a folder, which is not needed afterwards. Raises `WeightsError`."""
+    vocabulary = _vocabulary(folder / "tokenizer.json")
+    return Loaded(n_vocabulary >= MULTILINGUAL, vocabulary, _spectrogram(folder / "preprocessor_config.json"))
 
 
 def _vocabulary(file: Path) -> tokenizers.Tokenizer:

@@ -4,31 +4,33 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import ctranslate2
 import numpy as np
 
 from voxtral_streaming.audio.units import SAMPLE_RATE, Samples
 from voxtral_streaming.config import ModelConfig
-from voxtral_streaming.engines.whisper.alignment import Attention, spans
+from voxtral_streaming.engines.whisper.alignment import Attention
 from voxtral_streaming.engines.whisper.checkpoint import Checkpoint, Tensor
 from voxtral_streaming.engines.whisper.decoder import Decoder
-from voxtral_streaming.engines.whisper.device import takes_gpu
+from voxtral_streaming.engines.whisper.decoder_graph import shape_of
+from voxtral_streaming.engines.whisper.device import encoder_threads, takes_gpu
 from voxtral_streaming.engines.whisper.drafts import N_TIMES, TIME_STEP
-from voxtral_streaming.engines.whisper.loaded import Loaded, load
-from voxtral_streaming.engines.whisper.native import NativeDecoder
+from voxtral_streaming.engines.whisper.encoder import Encoder
+from voxtral_streaming.engines.whisper.loaded import load
 from voxtral_streaming.engines.whisper.rules import Rules
 from voxtral_streaming.engines.whisper.texts import MOST_AGAIN, Breath, Text, TextDecoder, no_breath
-from voxtral_streaming.engines.whisper.weights import MODEL_FILE, encoder_folder
+from voxtral_streaming.engines.whisper.weights import MODEL_FILE
 from voxtral_streaming.engines.whisper.windows import HOP
 from voxtral_streaming.transcript import Word
+
+if TYPE_CHECKING:
+    from voxtral_streaming.engines.whisper.native import NativeDecoder
 
 UNSPACED = frozenset({"zh", "ja", "th", "lo", "my", "yue"})  # languages written without spaces
 MAX_TOKENS_PER_SECOND = 11  # of fast speech, timestamps included; more is a loop
@@ -95,29 +97,37 @@ class Decoded:
 class Whisper:
     """The loaded model. Every method may be called from several threads at once.
 
-    CTranslate2 encodes; on a GPU it decodes as well.
+    On a CPU our own encoder and decoder; on a GPU those of CTranslate2.
     """
 
     def __init__(self, folder: Path, config: ModelConfig) -> None:
         """Load from a folder, which is not needed afterwards. Raises `EngineUnavailable`, `WeightsError`."""
-        is_cpu = not takes_gpu(config.device)
-        self.gains_by_company = not is_cpu  # for a text of somebody who waits; on a CPU most of one is drafted
-        with encoder_folder(folder) if is_cpu else nullcontext(folder) as loaded:
-            self._loaded: Loaded = load(loaded, config)
-        self.is_multilingual: bool = self._loaded.model.is_multilingual
+        weights = Checkpoint(folder / MODEL_FILE)
+        self._loaded = load(folder, shape_of(weights).n_vocabulary)
+        self.is_multilingual = self._loaded.is_multilingual
         self.languages: tuple[str, ...] = tuple(sorted(self._loaded.languages)) or ("en",)
         self.tokenizer = lru_cache(maxsize=None)(self._loaded.tokenizer)
-        self._decoder = self._own_decoder(folder, config) if is_cpu else self._native_decoder()
+        self.gains_by_company = takes_gpu(config.device)  # on a CPU most of the text of who waits is drafted
+        self._encoder: Callable[[Tensor], Tensor]  # spectrogram [n_mels, n_frames] → [1, n_frames / 2, width]
+        self._decoder: TextDecoder
+        self._native: NativeDecoder | None = None
+        if self.gains_by_company:
+            self._load_native(folder, config)
+        else:
+            self._load_own(folder, weights, config)
 
-    def _own_decoder(self, folder: Path, config: ModelConfig) -> TextDecoder:
-        asked = json.loads((folder / "config.json").read_text())
-        is_int8 = config.compute_type == "int8"
-        return Decoder(
-            Checkpoint(folder / MODEL_FILE), self._rules(asked), asked.get("alignment_heads"), is_int8=is_int8
-        )
+    def _load_own(self, folder: Path, weights: Checkpoint, config: ModelConfig) -> None:
+        asked, is_int8 = json.loads((folder / "config.json").read_text()), config.compute_type == "int8"
+        n_threads = encoder_threads(config.encoder_threads)
+        self._encoder = Encoder(weights, is_int8=is_int8, n_threads=n_threads).encode
+        self._decoder = Decoder(weights, self._rules(asked), asked.get("alignment_heads"), is_int8=is_int8)
 
-    def _native_decoder(self) -> TextDecoder:
-        return NativeDecoder(self._loaded.model, lru_cache(maxsize=None)(self._encode_silence))
+    def _load_native(self, folder: Path, config: ModelConfig) -> None:
+        from voxtral_streaming.engines.whisper.native import NativeDecoder, NativeEncoder, load_native
+
+        model = load_native(folder, config)
+        self._encoder = NativeEncoder(model).encode
+        self._decoder = self._native = NativeDecoder(model, lru_cache(maxsize=None)(self._encode_silence))
 
     def _rules(self, asked: Mapping[str, Any]) -> Rules:
         """By the model's tokens, and what its `config.json` asks for."""
@@ -138,10 +148,7 @@ class Whisper:
         samples = samples[: window * HOP]
         padded = np.pad(samples, (0, window * HOP - len(samples)))  # [window * HOP]
         mel = self._loaded.spectrogram(padded)[:, :window]  # [n_mels, window]
-        features = self._loaded.model.encode(
-            ctranslate2.StorageView.from_array(np.ascontiguousarray(mel[None])), to_cpu=True
-        )
-        return Encoded(np.asarray(features), window, len(samples))
+        return Encoded(self._encoder(mel), window, len(samples))
 
     def _encode_silence(self, window: int) -> Tensor:
         """What the encoder makes of silence: [1, window / 2, width]."""
@@ -207,19 +214,18 @@ class Whisper:
     def align(self, encoded: Encoded, decoded: Decoded) -> list[Word]:
         """When the words were spoken, in seconds since the first sample, by cross-attention.
 
-        By what the decoder heeded, where that was kept; else it is asked once more, through CTranslate2.
+        By what the decoder heeded; CTranslate2 is asked once more.
         """
         n_frames = encoded.n_samples // HOP
         if not decoded.tokens or not n_frames:
             return []
-        if decoded.attention is not None:
+        if self._native is not None:
+            prompt = self.tokenizer(decoded.language).sot_sequence
+            found = self._native.spans(encoded.features, prompt, decoded.tokens, decoded.n_tokens, n_frames)
+        elif decoded.attention is not None:
             found = decoded.attention.within(n_frames // 2).spans(decoded.n_tokens)
         else:
-            prompt, features = self.tokenizer(decoded.language).sot_sequence, encoded.features
-            [aligned] = self._loaded.model.align(
-                ctranslate2.StorageView.from_array(features), prompt, [list(decoded.tokens)], n_frames
-            )
-            found = spans(aligned.alignments, aligned.text_token_probs, decoded.n_tokens)
+            raise AssertionError("our own decoder keeps what it heeded")
         return [Word(word.strip(), *span) for word, span in zip(decoded.words, found, strict=True)]
 
 

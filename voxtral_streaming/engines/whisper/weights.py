@@ -1,21 +1,18 @@
 """Where the weights of the built-in engine come from, and the check that they are what they should be.
 
-Two models ship as pinned Python packages, one of them in pieces; nothing is downloaded. For the moment of loading
-they are joined in a folder, because CTranslate2 keeps for good what it is given in memory (145 MB of whisper-base). Any
-other CTranslate2 Whisper model is named by its folder, or by its hub name when it is already in the local hub cache.
+Two models ship as pinned Python packages, one of them in pieces; nothing is downloaded. For the moment of loading they
+are joined in a folder, as any other CTranslate2 Whisper model has one: that is named, or in the local hub cache.
 """
 
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from voxtral_streaming.engines.whisper.checkpoint import Checkpoint
 from voxtral_streaming.errors import WeightsError
 from voxtral_streaming.packages import folder_of
 
@@ -174,21 +171,6 @@ def model_folder(name: str, revision: str | None = None) -> Iterator[Path]:
     with TemporaryDirectory(prefix="voxtral-") as folder:
         builtin.write(Path(folder))
         yield Path(folder)
-
-
-@contextmanager
-def encoder_folder(folder: Path) -> Iterator[Path]:
-    """The folder of a model with the same encoder, for CTranslate2 to load, gone after the context.
-
-    Raises `WeightsError`.
-    """
-    with TemporaryDirectory(prefix="voxtral-") as slim:
-        with refusal_told(f"an encoder is written to {slim}"):
-            for file in folder.iterdir():
-                if file.suffix in (".json", ".txt"):
-                    shutil.copy(file, slim)
-            Checkpoint(folder / MODEL_FILE).write_encoder(Path(slim) / MODEL_FILE)
-        yield Path(slim)
 
 
 def find_folder(name: str, revision: str | None = None) -> Path:

@@ -1,0 +1,173 @@
+"""The decoder of Whisper as two graphs for ONNX Runtime, made of the weights of a CTranslate2 model.
+
+One makes keys and values of what the encoder made of a window; the other takes any number of tokens at once, behind
+those that it took before, and gives the logits of what follows each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from voxtral_streaming.engines.whisper.checkpoint import Checkpoint
+from voxtral_streaming.engines.whisper.graph import Builder, Graph, Matrix, Numbers
+
+EMBEDDINGS = "decoder/embeddings"
+
+Heads: TypeAlias = Sequence[tuple[int, int]]  # layers and heads in them
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the weights say of the decoder."""
+
+    n_layers: int
+    n_heads: int
+    width: int
+    n_vocabulary: int
+    n_positions: int
+
+    @property
+    def head(self) -> int:
+        """Width of a head."""
+        return self.width // self.n_heads
+
+    @property
+    def upper_heads(self) -> Heads:
+        """All heads of the upper half of the layers: what openai/whisper takes where nobody chose better ones."""
+        return [(layer, head) for layer in range(self.n_layers // 2, self.n_layers) for head in range(self.n_heads)]
+
+
+def shape_of(weights: Checkpoint) -> Shape:
+    """The shape of a model's decoder. Raises `WeightsError`."""
+    n_vocabulary, width = weights.shape("decoder/embeddings/weight")
+    n_positions, _ = weights.shape("decoder/position_encodings/encodings")
+    n_layers = 0
+    while f"decoder/layer_{n_layers}/ffn/linear_0/weight" in weights:
+        n_layers += 1
+    return Shape(n_layers, int(weights.tensor("decoder/num_heads")), width, n_vocabulary, n_positions)
+
+
+def caches(kind: str, n_layers: int) -> list[str]:
+    """The names of the keys and values of all layers: of the tokens (`past`, `present`) or the audio (`cross`)."""
+    return [f"{kind}_{what}_{n}" for n in range(n_layers) for what in ("keys", "values")]
+
+
+class _Builder(Builder):
+    """A graph of the decoder."""
+
+    def __init__(self, weights: Checkpoint, shape: Shape, numbers: Numbers) -> None:
+        super().__init__(weights, numbers)
+        self.shape = shape
+        self._heads = self.constant("heads", np.array([0, 0, shape.n_heads, shape.head], np.int64))
+
+    def split(self, x: str, n: int) -> list[str]:
+        """Equal parts of the last axis."""
+        names = [f"{x}_part_{part}" for part in range(n)]
+        self._nodes.append(helper.make_node("Split", [x], names, axis=-1, num_outputs=n))
+        return names
+
+    def in_heads(self, x: str) -> str:
+        """[n_rows, n, width] → [n_rows, n_heads, n, head]."""
+        return self.apply("Transpose", self.apply("Reshape", x, self._heads), perm=[0, 2, 1, 3])
+
+    def turned(self, x: str, name: str = "") -> str:
+        """[n_rows, n_heads, n, head] → [n_rows, n_heads, head, n]."""
+        return self.apply("Transpose", x, name=name, perm=[0, 1, 3, 2])
+
+    def put(self, into: str, new: str, axis: int, name: str) -> None:
+        """What is new goes to the places of its positions along an axis, 2 or 3."""
+        others = self.constant(f"but_{axis}", np.array([1, 5 - axis], np.int64))
+        places = self.apply("Expand", self.apply("Unsqueeze", "positions", others), self.apply("Shape", new))
+        self.apply("ScatterElements", into, places, new, axis=axis, name=name)
+
+    def attention(self, queries: str, bias: str, keys: str, values: str) -> tuple[str, str]:
+        """What queries [n_rows, n, width] find by turned keys and values; by what weights [n_rows, n_heads, n, n_keys].
+
+        One at a time: several at once are multiplied in another order, and come out a little different.
+        """
+        third, fourth = (self.constant(f"axis_{n}", np.array([n], np.int64)) for n in (2, 3))
+        scaled = self.apply("Mul", queries, self.constant("scale", np.array([self.shape.head**-0.5], np.float32)))
+        single = self.apply("Unsqueeze", self.in_heads(scaled), fourth)
+        scores = self.apply("Squeeze", self.apply("MatMul", single, self.apply("Unsqueeze", keys, third)), fourth)
+        weights = self.apply("Softmax", self.apply("Add", scores, bias), axis=-1)
+        single = self.apply("Unsqueeze", weights, fourth)
+        found = self.apply("Squeeze", self.apply("MatMul", single, self.apply("Unsqueeze", values, third)), fourth)
+        flat = self.constant("flat", np.array([0, 0, self.shape.width], np.int64))
+        return self.apply("Reshape", self.apply("Transpose", found, perm=[0, 2, 1, 3]), flat), weights
+
+
+def cross_graph(weights: Checkpoint, shape: Shape, numbers: Numbers) -> Graph:
+    """`features` [1, n_frames, width] → the keys and values of each layer, in the shapes that `token_graph` takes."""
+    builder = _Builder(weights, shape, numbers)
+    names = caches("cross", shape.n_layers)
+    for n in range(shape.n_layers):
+        keys, values = builder.split(builder.linear("features", f"decoder/layer_{n}/attention/linear_1"), 2)
+        builder.turned(builder.in_heads(keys), name=names[2 * n])
+        builder.apply("Identity", builder.in_heads(values), name=names[2 * n + 1])
+    features = helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, "n_frames", shape.width])
+    return builder.graph([features], names)
+
+
+def token_graph(weights: Checkpoint, shape: Shape, numbers: Numbers, heads: Heads, embeddings: Matrix) -> Graph:
+    """Embedded tokens behind earlier ones → `logits` [n_rows, n_new, n_vocabulary], `present` keys and values.
+
+    The logits are still to be multiplied by `scales` [n_rows, n_new, 1] or []: in place, as they are megabytes. And
+    `attention` to the audio by some heads [n_rows, how many, n_new, n_frames].
+
+    Keys are [n_rows, n_heads, head, n], values [n_rows, n_heads, n, head]: `cross` of the audio (of one window for
+    all rows, or one for each), `past` with a place for each position, those to come included. `embedded` is
+    [n_rows, n_new, width], `positions` [n_rows, n_new]; `embeddings` give the logits too. What is added to scores
+    of attention: `bias` [n_rows, 1, n_new, n_places] and `cross_bias` [n_windows, 1, 1, n_frames].
+    """
+    builder = _Builder(weights, shape, numbers)
+    x = "embedded"
+    watched: list[str] = []
+    for n in range(shape.n_layers):
+        x, looked_at = _layer(builder, x, n)
+        if chosen := [head for layer, head in heads if layer == n]:
+            watched.append(builder.apply("Gather", looked_at, builder.constant(f"heads_{n}", np.array(chosen)), axis=1))
+    builder.apply("Concat", *watched, name="attention", axis=1)
+    found, scales = builder.unscaled(builder.norm(x, "decoder/layer_norm"), EMBEDDINGS, embeddings)
+    builder.apply("Identity", found, name="logits")
+    builder.apply("Identity", scales or builder.constant("one", np.array(1, np.float32)), name="scales")
+    return builder.graph(_token_inputs(shape), ["logits", "scales", "attention", *caches("present", shape.n_layers)])
+
+
+def _layer(builder: _Builder, x: str, n: int) -> tuple[str, str]:
+    """A layer: attention to the tokens so far and to the audio, and what follows; and the weights by which it heard."""
+    name, both = f"decoder/layer_{n}", slice(2 * n, 2 * n + 2)  # keys and values
+    past, present, cross = (caches(kind, n + 1)[both] for kind in ("past", "present", "cross"))
+    normed = builder.norm(x, f"{name}/self_attention/layer_norm")
+    queries, keys, values = builder.split(builder.linear(normed, f"{name}/self_attention/linear_0"), 3)
+    builder.put(past[0], builder.turned(builder.in_heads(keys)), axis=3, name=present[0])
+    builder.put(past[1], builder.in_heads(values), axis=2, name=present[1])
+    found, _ = builder.attention(queries, "bias", *present)
+    x = builder.apply("Add", x, builder.linear(found, f"{name}/self_attention/linear_1"))
+    queries = builder.linear(builder.norm(x, f"{name}/attention/layer_norm"), f"{name}/attention/linear_0")
+    found, weights = builder.attention(queries, "cross_bias", *cross)
+    x = builder.apply("Add", x, builder.linear(found, f"{name}/attention/linear_2"))
+    inner = builder.apply("Gelu", builder.linear(builder.norm(x, f"{name}/ffn/layer_norm"), f"{name}/ffn/linear_0"))
+    return builder.apply("Add", x, builder.linear(inner, f"{name}/ffn/linear_1")), weights
+
+
+def _token_inputs(shape: Shape) -> list[onnx.ValueInfoProto]:
+    def info(name: str, *sizes: int | str, kind: int = TensorProto.FLOAT) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, kind, list(sizes))
+
+    inputs = [
+        info("embedded", "n_rows", "n_new", shape.width),
+        info("positions", "n_rows", "n_new", kind=TensorProto.INT64),
+        info("bias", "n_rows", 1, "n_new", "n_places"),
+        info("cross_bias", "n_windows", 1, 1, "n_frames"),
+    ]
+    for kind, rows, size in (("past", "n_rows", "n_places"), ("cross", "n_windows", "n_frames")):
+        names = caches(kind, shape.n_layers)
+        inputs += [info(keys, rows, shape.n_heads, shape.head, size) for keys in names[::2]]
+        inputs += [info(values, rows, shape.n_heads, size, shape.head) for values in names[1::2]]
+    return inputs

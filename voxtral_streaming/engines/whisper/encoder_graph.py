@@ -1,0 +1,106 @@
+"""The encoder of Whisper as a graph for ONNX Runtime, made of the weights of a CTranslate2 model."""
+
+from __future__ import annotations
+
+import numpy as np
+from onnx import TensorProto, helper
+
+from voxtral_streaming.engines.whisper.checkpoint import Checkpoint
+from voxtral_streaming.engines.whisper.graph import LARGEST, MICROSOFT, TINY, Builder, Graph, Matrix, Numbers, matrix_of
+
+LOWEST = 0.17  # Gelu gives nothing below -0.17
+TAPS = 3  # frames that a convolution sees at a time
+ALL = 2**62  # frames
+
+
+def encoder_graph(weights: Checkpoint, numbers: Numbers) -> Graph:
+    """`mel` [n + 2, n_mels], a frame of zeros at each end → `features` [1, n / 2, width]. Raises `WeightsError`.
+
+    Convolutions are in float32: they are 5 % of the work, and the first thing to lose what is quiet.
+    """
+    builder = _Builder(weights, numbers)
+    first = builder.convolved("mel", "encoder/conv1", stride=1)
+    padded = builder.apply("Pad", first, builder.constant("pads", np.array([1, 0, 1, 0], np.int64)))
+    x = builder.placed(builder.convolved(padded, "encoder/conv2", stride=2))
+    n = 0
+    while f"encoder/layer_{n}/ffn/linear_0/weight" in weights:
+        x = _layer(builder, x, f"encoder/layer_{n}")
+        n += 1
+    builder.apply("Unsqueeze", builder.norm(x, "encoder/layer_norm"), builder.axis, name="features")
+    _, n_mels, _ = weights.shape("encoder/conv1/weight")
+    return builder.graph([helper.make_tensor_value_info("mel", TensorProto.FLOAT, ["n_mel", n_mels])], ["features"])
+
+
+class _Builder(Builder):
+    """A graph of the encoder. Tensors are [n_frames, width]: there is one window."""
+
+    def __init__(self, weights: Checkpoint, numbers: Numbers) -> None:
+        super().__init__(weights, numbers)
+        self._n_heads = int(weights.tensor("encoder/num_heads"))
+        [self._width] = weights.shape("encoder/layer_norm/gamma")
+        self._gelus: set[str] = set()
+        self.axis = self.constant("axis_0", np.array([0], np.int64))
+
+    def convolved(self, x: str, name: str, stride: int) -> str:
+        """Frames [n + 2, n_in] → [n / stride, n_out]: each `TAPS` of them side by side, times a matrix."""
+        kernel = self._weights.tensor(f"{name}/weight")  # [n_out, n_in, TAPS]
+        step = self.constant(f"step_{stride}", np.array([stride], np.int64))
+        shifted = [
+            self.apply("Slice", x, *self._range(tap, tap + 1 - TAPS or ALL), self.axis, step) for tap in range(TAPS)
+        ]
+        matrix = kernel.transpose(2, 1, 0).reshape(-1, len(kernel))  # [TAPS * n_in, n_out]
+        found = self.apply("MatMul", self.apply("Concat", *shifted, axis=1), self.constant(f"{name}/weight", matrix))
+        return self.gelu(self.apply("Add", found, self.weight(f"{name}/bias")))
+
+    def _range(self, start: int, end: int) -> tuple[str, str]:
+        starts, ends = (np.array([place], np.int64) for place in (start, end))
+        return self.constant(f"place_{start}", starts), self.constant(f"place_{end}", ends)
+
+    def placed(self, x: str) -> str:
+        """It, and where each frame is."""
+        table = "encoder/position_encodings/encodings"
+        n_frames = self.apply("Shape", x, end=1)
+        places = self.apply("Slice", self.weight(table), self.constant("place_0", np.array([0], np.int64)), n_frames)
+        return self.apply("Add", x, places)
+
+    def quantised(self, x: str) -> tuple[str, str]:
+        """[n_frames, n] in uint8, each row with a scale of its own [n_frames, 1]."""
+        last = self.constant("last", np.array([-1], np.int64))
+        most, least = (x, LOWEST) if x in self._gelus else (self.apply("Abs", x), TINY)
+        least_most = self.constant(f"least_{least}", np.array([least], np.float32))
+        floored = self.apply("Max", self.apply("ReduceMax", most, last, keepdims=0), least_most)
+        scales = self.apply("Mul", floored, self.constant("share", np.array([1 / LARGEST], np.float32)))
+        middles = self.apply("Expand", self.middle(), self.apply("Shape", scales))
+        column = self.apply("Unsqueeze", scales, self.constant("axis_1", np.array([1], np.int64)))
+        return self.apply("QuantizeLinear", x, scales, middles, axis=0), column
+
+    def gelu(self, x: str) -> str:
+        """What is heard of it: x times the share of the normal distribution that is below it."""
+        found = self.apply("Gelu", x)
+        self._gelus.add(found)
+        return found
+
+    def attention(self, x: str, name: str) -> str:
+        """What [n_frames, width] finds in all of itself, [n_frames, width].
+
+        Three products and not one: to part what is found costs time and memory.
+        """
+        matrix, width = matrix_of(self._weights, name, is_int8=self._numbers is not None), self._width
+        rows, scales = self.rows(x)
+        found = []
+        for n, what in enumerate(("queries", "keys", "values")):
+            own = slice(n * width, (n + 1) * width)
+            product = self.multiplied(rows, f"{name}/{what}", Matrix(matrix.values[own], matrix.scales[own]))
+            found.append(self.apply("Unsqueeze", self.scaled(product, scales), self.axis))
+        biases = self.weight(f"{name}/bias")
+        whole = self.apply("MultiHeadAttention", *found, biases, domain=MICROSOFT, num_heads=self._n_heads)
+        return self.apply("Squeeze", whole, self.axis)
+
+
+def _layer(builder: _Builder, x: str, name: str) -> str:
+    """Attention to all of the window, and what follows."""
+    normed = builder.norm(x, f"{name}/self_attention/layer_norm")
+    found = builder.attention(normed, f"{name}/self_attention/linear_0")
+    x = builder.apply("Add", x, builder.linear(found, f"{name}/self_attention/linear_1"))
+    inner = builder.gelu(builder.linear(builder.norm(x, f"{name}/ffn/layer_norm"), f"{name}/ffn/linear_0"))
+    return builder.apply("Add", x, builder.linear(inner, f"{name}/ffn/linear_1"))
