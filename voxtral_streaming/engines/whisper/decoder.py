@@ -216,7 +216,7 @@ class Decoder:
         logits, scales, attention, *cache.past = self._session.run(None, inputs)
         logits *= scales
         cache.n_taken = cache.n_taken + tokens.shape[1]
-        return logits, attention
+        return logits.reshape(*tokens.shape, -1), attention
 
     def _embedded(self, tokens: NDArray[np.int64], positions: NDArray[np.int64]) -> Tensor:
         """Tokens at their positions [n_rows, n_new] → [n_rows, n_new, width]."""

@@ -64,7 +64,16 @@ class _Builder(Builder):
     def __init__(self, weights: Checkpoint, shape: Shape, numbers: Numbers) -> None:
         super().__init__(weights, numbers)
         self.shape = shape
-        self._heads = self.constant("heads", np.array([0, 0, shape.n_heads, shape.head], np.int64))
+        self._heads = ""  # the name of the shape [n_rows, n, n_heads, head]
+
+    def laid_out(self, sizes: str) -> None:
+        """Let rows be those of so many texts with so many tokens each: `sizes` names these two numbers."""
+        heads = self.constant("heads", np.array([self.shape.n_heads, self.shape.head], np.int64))
+        self._heads = self.apply("Concat", sizes, heads, axis=0)
+
+    def flat(self, x: str) -> str:
+        """[n_texts, n, width] or [n_texts, n, n_heads, head] → [n_rows, width]."""
+        return self.apply("Reshape", x, self.constant("flat", np.array([-1, self.shape.width], np.int64)))
 
     def split(self, x: str, n: int) -> list[str]:
         """Equal parts of the last axis."""
@@ -73,11 +82,11 @@ class _Builder(Builder):
         return names
 
     def in_heads(self, x: str) -> str:
-        """[n_rows, n, width] → [n_rows, n_heads, n, head]."""
+        """[n_rows, width] → [n_texts, n_heads, n, head]."""
         return self.apply("Transpose", self.apply("Reshape", x, self._heads), perm=[0, 2, 1, 3])
 
     def turned(self, x: str, name: str = "") -> str:
-        """[n_rows, n_heads, n, head] → [n_rows, n_heads, head, n]."""
+        """[n_texts, n_heads, n, head] → [n_texts, n_heads, head, n]."""
         return self.apply("Transpose", x, name=name, perm=[0, 1, 3, 2])
 
     def put(self, into: str, new: str, axis: int, name: str) -> None:
@@ -87,7 +96,7 @@ class _Builder(Builder):
         self.apply("ScatterElements", into, places, new, axis=axis, name=name)
 
     def attention(self, queries: str, bias: str, keys: str, values: str) -> tuple[str, str]:
-        """What queries [n_rows, n, width] find by turned keys and values; by what weights [n_rows, n_heads, n, n_keys].
+        """What queries [n_rows, width] find by turned keys and values; by what weights [n_texts, n_heads, n, n_keys].
 
         One at a time: several at once are multiplied in another order, and come out a little different.
         """
@@ -98,16 +107,16 @@ class _Builder(Builder):
         weights = self.apply("Softmax", self.apply("Add", scores, bias), axis=-1)
         single = self.apply("Unsqueeze", weights, fourth)
         found = self.apply("Squeeze", self.apply("MatMul", single, self.apply("Unsqueeze", values, third)), fourth)
-        flat = self.constant("flat", np.array([0, 0, self.shape.width], np.int64))
-        return self.apply("Reshape", self.apply("Transpose", found, perm=[0, 2, 1, 3]), flat), weights
+        return self.flat(self.apply("Transpose", found, perm=[0, 2, 1, 3])), weights
 
 
 def cross_graph(weights: Checkpoint, shape: Shape, numbers: Numbers) -> Graph:
     """`features` [1, n_frames, width] → the keys and values of each layer, in the shapes that `token_graph` takes."""
     builder = _Builder(weights, shape, numbers)
-    names = caches("cross", shape.n_layers)
+    builder.laid_out(builder.constant("sizes", np.array([1, -1], np.int64)))
+    names, frames = caches("cross", shape.n_layers), builder.flat("features")
     for n in range(shape.n_layers):
-        keys, values = builder.split(builder.linear("features", f"decoder/layer_{n}/attention/linear_1"), 2)
+        keys, values = builder.split(builder.linear(frames, f"decoder/layer_{n}/attention/linear_1"), 2)
         builder.turned(builder.in_heads(keys), name=names[2 * n])
         builder.apply("Identity", builder.in_heads(values), name=names[2 * n + 1])
     features = helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, "n_frames", shape.width])
@@ -115,9 +124,9 @@ def cross_graph(weights: Checkpoint, shape: Shape, numbers: Numbers) -> Graph:
 
 
 def token_graph(weights: Checkpoint, shape: Shape, numbers: Numbers, heads: Heads, embeddings: Matrix) -> Graph:
-    """Embedded tokens behind earlier ones → `logits` [n_rows, n_new, n_vocabulary], `present` keys and values.
+    """Embedded tokens behind earlier ones → `logits` [n_rows * n_new, n_vocabulary], `present` keys and values.
 
-    The logits are still to be multiplied by `scales` [n_rows, n_new, 1] or []: in place, as they are megabytes. And
+    The logits are still to be multiplied by `scales` [n_rows * n_new, 1] or []: in place, as they are megabytes. And
     `attention` to the audio by some heads [n_rows, how many, n_new, n_frames].
 
     Keys are [n_rows, n_heads, head, n], values [n_rows, n_heads, n, head]: `cross` of the audio (of one window for
@@ -126,7 +135,8 @@ def token_graph(weights: Checkpoint, shape: Shape, numbers: Numbers, heads: Head
     of attention: `bias` [n_rows, 1, n_new, n_places] and `cross_bias` [n_windows, 1, 1, n_frames].
     """
     builder = _Builder(weights, shape, numbers)
-    x = "embedded"
+    builder.laid_out(builder.apply("Shape", "positions"))
+    x = builder.flat("embedded")
     watched: list[str] = []
     for n in range(shape.n_layers):
         x, looked_at = _layer(builder, x, n)
@@ -152,7 +162,7 @@ def _layer(builder: _Builder, x: str, n: int) -> tuple[str, str]:
     queries = builder.linear(builder.norm(x, f"{name}/attention/layer_norm"), f"{name}/attention/linear_0")
     found, weights = builder.attention(queries, "cross_bias", *cross)
     x = builder.apply("Add", x, builder.linear(found, f"{name}/attention/linear_2"))
-    inner = builder.apply("Gelu", builder.linear(builder.norm(x, f"{name}/ffn/layer_norm"), f"{name}/ffn/linear_0"))
+    inner = builder.gelu(builder.linear(builder.norm(x, f"{name}/ffn/layer_norm"), f"{name}/ffn/linear_0"))
     return builder.apply("Add", x, builder.linear(inner, f"{name}/ffn/linear_1")), weights
 
 

@@ -6,9 +6,8 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from voxtral_streaming.engines.whisper.checkpoint import Checkpoint
-from voxtral_streaming.engines.whisper.graph import LARGEST, MICROSOFT, TINY, Builder, Graph, Matrix, Numbers, matrix_of
+from voxtral_streaming.engines.whisper.graph import MICROSOFT, Builder, Graph, Matrix, Numbers, matrix_of
 
-LOWEST = 0.17  # Gelu gives nothing below -0.17
 TAPS = 3  # frames that a convolution sees at a time
 ALL = 2**62  # frames
 
@@ -38,7 +37,6 @@ class _Builder(Builder):
         super().__init__(weights, numbers)
         self._n_heads = int(weights.tensor("encoder/num_heads"))
         [self._width] = weights.shape("encoder/layer_norm/gamma")
-        self._gelus: set[str] = set()
         self.axis = self.constant("axis_0", np.array([0], np.int64))
 
     def convolved(self, x: str, name: str, stride: int) -> str:
@@ -62,23 +60,6 @@ class _Builder(Builder):
         n_frames = self.apply("Shape", x, end=1)
         places = self.apply("Slice", self.weight(table), self.constant("place_0", np.array([0], np.int64)), n_frames)
         return self.apply("Add", x, places)
-
-    def quantised(self, x: str) -> tuple[str, str]:
-        """[n_frames, n] in uint8, each row with a scale of its own [n_frames, 1]."""
-        last = self.constant("last", np.array([-1], np.int64))
-        most, least = (x, LOWEST) if x in self._gelus else (self.apply("Abs", x), TINY)
-        least_most = self.constant(f"least_{least}", np.array([least], np.float32))
-        floored = self.apply("Max", self.apply("ReduceMax", most, last, keepdims=0), least_most)
-        scales = self.apply("Mul", floored, self.constant("share", np.array([1 / LARGEST], np.float32)))
-        middles = self.apply("Expand", self.middle(), self.apply("Shape", scales))
-        column = self.apply("Unsqueeze", scales, self.constant("axis_1", np.array([1], np.int64)))
-        return self.apply("QuantizeLinear", x, scales, middles, axis=0), column
-
-    def gelu(self, x: str) -> str:
-        """What is heard of it: x times the share of the normal distribution that is below it."""
-        found = self.apply("Gelu", x)
-        self._gelus.add(found)
-        return found
 
     def attention(self, x: str, name: str) -> str:
         """What [n_frames, width] finds in all of itself, [n_frames, width].

@@ -19,6 +19,7 @@ MICROSOFT = "com.microsoft"  # operators that only ONNX Runtime has
 MIDDLE = 128  # stands for 0 in what is kept without a sign
 LARGEST = 127  # number
 TINY = 1e-12  # a row of zeros has a scale all the same
+LOWEST = 0.17  # Gelu gives nothing below -0.17
 MOST_INSIDE = 4096  # bytes of a constant that is part of the graph: larger ones are given to the session beside it
 
 Numbers: TypeAlias = type[np.int8] | type[np.uint8] | None  # what weights are kept in; None: float32
@@ -52,7 +53,7 @@ def matrix_of(weights: Checkpoint, name: str, *, is_int8: bool) -> Matrix:
 
 
 class Builder:
-    """A graph that grows; methods return the names of what they compute."""
+    """A graph that grows; methods return the names of what they compute. Matrices are [n_rows, width]."""
 
     def __init__(self, weights: Checkpoint, numbers: Numbers) -> None:
         self._weights = weights
@@ -60,6 +61,7 @@ class Builder:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
         self._beside: dict[str, Array] = {}
+        self._gelus: set[str] = set()
 
     def constant(self, name: str, values: Array) -> str:
         """It, by a name of its own."""
@@ -84,7 +86,7 @@ class Builder:
         return name
 
     def linear(self, x: str, name: str) -> str:
-        """[..., width in] → [..., width out]."""
+        """[n_rows, width in] → [n_rows, width out]."""
         matrix = matrix_of(self._weights, name, is_int8=self._numbers is not None)
         return self.apply("Add", self.product(x, name, matrix), self.weight(f"{name}/bias"))
 
@@ -97,7 +99,7 @@ class Builder:
         return x if scales is None else self.apply("Mul", x, scales)
 
     def unscaled(self, x: str, name: str, matrix: Matrix) -> tuple[str, str | None]:
-        """A product, before each row is multiplied by a scale of its own [..., 1], where there are such."""
+        """A product, before each row is multiplied by a scale of its own [n_rows, 1], where there are such."""
         rows, scales = self.rows(x)
         return self.multiplied(rows, name, matrix), scales
 
@@ -124,17 +126,24 @@ class Builder:
         )
 
     def quantised(self, x: str) -> tuple[str, str]:
-        """[..., n] in uint8, each row with a scale of its own [..., 1]: so it comes out alike in any company."""
-        last = self.constant("last", np.array([-1], np.int64))
-        most = self.apply("ReduceMax", self.apply("Abs", x), last)
-        floored = self.apply("Max", most, self.constant("tiny", np.array([TINY], np.float32)))
+        """It in uint8, each row with a scale of its own [n_rows, 1]: so it comes out alike in any company."""
+        most, least = (x, LOWEST) if x in self._gelus else (self.apply("Abs", x), TINY)
+        largest = self.apply("ReduceMax", most, self.constant("last", np.array([-1], np.int64)), keepdims=0)
+        floored = self.apply("Max", largest, self.constant(f"least_{least}", np.array([least], np.float32)))
         scales = self.apply("Mul", floored, self.constant("share", np.array([1 / LARGEST], np.float32)))
-        one = self.constant("one", np.array(1, np.float32))
-        return self.apply("QuantizeLinear", self.apply("Div", x, scales), one, self.middle()), scales
+        middles = self.apply("Expand", self.middle(), self.apply("Shape", scales))
+        column = self.apply("Unsqueeze", scales, self.constant("axis_1", np.array([1], np.int64)))
+        return self.apply("QuantizeLinear", x, scales, middles, axis=0), column
 
     def middle(self) -> str:
         """What stands for 0 in quantised rows."""
         return self.constant("middle", np.array(MIDDLE, np.uint8))
+
+    def gelu(self, x: str) -> str:
+        """What is heard of it: x times the share of the normal distribution that is below it."""
+        found = self.apply("Gelu", x)
+        self._gelus.add(found)
+        return found
 
     def norm(self, x: str, name: str) -> str:
         """It, with the mean 0 and the variance 1."""
