@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -8,15 +9,16 @@ import pytest
 from voxtral_streaming.audio.units import Samples
 from voxtral_streaming.config import ModelConfig, load_config
 from voxtral_streaming.engines import explain
+from voxtral_streaming.engines.whisper import device
 from voxtral_streaming.engines.whisper.device import MOST_THREADS, encoder_threads, explain_device, takes_gpu
 from voxtral_streaming.engines.whisper.engine import load_whisper
 from voxtral_streaming.engines.whisper.model import Whisper
 from voxtral_streaming.engines.whisper.windows import window_for
 
 
-@pytest.mark.parametrize("device", ["cpu", "cuda", "cuda:1"])
-def test_what_was_asked_for_is_taken(device: str) -> None:
-    assert explain_device(device, n_gpus=0) == f"{device} (asked for)"
+@pytest.mark.parametrize("asked", ["cpu", "cuda", "cuda:1"])
+def test_what_was_asked_for_is_taken(asked: str) -> None:
+    assert explain_device(asked, n_gpus=0) == f"{asked} (asked for)"
 
 
 def test_auto_takes_a_gpu_where_there_is_one() -> None:
@@ -34,6 +36,12 @@ def test_the_whole_sentence() -> None:
 )
 def test_a_gpu_is_taken_where_it_is_asked_for_or_found(asked: str, n_gpus: int, is_gpu: bool) -> None:
     assert takes_gpu(asked, n_gpus) == is_gpu
+
+
+def test_without_a_driver_ctranslate2_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "DRIVERS", {sys.platform: "no-such-driver.so"})
+    monkeypatch.setitem(sys.modules, "ctranslate2", None)  # to import it would fail
+    assert not takes_gpu("auto")
 
 
 @pytest.mark.parametrize(("asked", "n_cores", "n_threads"), [("auto", 2, 2), ("auto", 64, MOST_THREADS), (1, 64, 1)])

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from faster_whisper import WhisperModel
 
 from voxtral_streaming.audio.units import Samples
+from voxtral_streaming.config import ModelConfig
+from voxtral_streaming.engines.whisper import model as models
+from voxtral_streaming.engines.whisper.engine import load_whisper
 from voxtral_streaming.engines.whisper.model import Encoded, Whisper
 from voxtral_streaming.engines.whisper.native import NativeDecoder
 from voxtral_streaming.engines.whisper.texts import Text
 from voxtral_streaming.engines.whisper.weights import model_folder
 from voxtral_streaming.engines.whisper.windows import memory_for, window_for
+from voxtral_streaming.transcript import Word
 
 SENTENCE = ["he", "might", "even", "have", "been", "made", "amiable", "himself"]
 
@@ -64,14 +67,20 @@ def test_a_beam_and_the_language(model: Whisper, decoder: NativeDecoder, clips: 
     assert sum(probability for _, probability in ranked) == pytest.approx(1, abs=1e-3)
 
 
-def test_words_are_dated_by_ctranslate2(
-    model: Whisper, decoder: NativeDecoder, clips: list[Samples], monkeypatch: pytest.MonkeyPatch
+def test_a_model_on_a_gpu_is_all_of_ctranslate2(
+    model: Whisper, clips: list[Samples], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoded = model.encode(clips[2], window_for(len(clips[2])))
-    [decoded] = model.decode([encoded], ["en"])
-    own = model.align(encoded, decoded)
-    monkeypatch.setattr(model, "_native", decoder)
-    found = model.align(encoded, replace(decoded, attention=None))
+    monkeypatch.setattr(models, "takes_gpu", lambda device: True)
+    native = load_whisper(ModelConfig(name="whisper-base", device="cpu"))
+    assert native.gains_by_company
+    assert (native.languages, native.is_multilingual) == (model.languages, True)
+    own, found = (dated(one, clips[2]) for one in (model, native))
     assert [word.text for word in found] == [word.text for word in own]
     assert [word.start for word in found] == pytest.approx([word.start for word in own], abs=0.2)
     assert [word.end for word in found] == pytest.approx([word.end for word in own], abs=0.2)
+
+
+def dated(model: Whisper, samples: Samples) -> list[Word]:
+    encoded = model.encode(samples, window_for(len(samples)))
+    [decoded] = model.decode([encoded], ["en"])
+    return model.align(encoded, decoded)

@@ -140,7 +140,7 @@ class Builder:
         return self.constant("middle", np.array(MIDDLE, np.uint8))
 
     def gelu(self, x: str) -> str:
-        """What is heard of it: x times the share of the normal distribution that is below it."""
+        """Each number times the share of the normal distribution that lies below it."""
         found = self.apply("Gelu", x)
         self._gelus.add(found)
         return found
