@@ -45,6 +45,7 @@ class Service:
     sessions: Admission  # live
     uploads: Admission
     turns: asyncio.Semaphore  # of files to be recognised
+    supervised: Supervised | None  # the engine, if it may fail and come back: asked with every frame of audio
     resumable: dict[str, Resumable] = field(default_factory=dict)  # by name
     _running: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -54,9 +55,10 @@ class Service:
         sessions = Admission(capacity.MIN_SESSIONS, TooManySessions, "live sessions")
         uploads = Admission(MAX_UPLOADS, Overloaded, "places for recordings")
         metrics = Metrics(sessions.__len__, uploads.__len__)
-        if isinstance(transcriber.engine, Supervised):
-            metrics.supervise(transcriber.engine)
-        return cls(config, transcriber, metrics, sessions, uploads, asyncio.Semaphore(UPLOADS_AT_ONCE))
+        supervised = transcriber.engine if isinstance(transcriber.engine, Supervised) else None
+        if supervised is not None:
+            metrics.supervise(supervised)
+        return cls(config, transcriber, metrics, sessions, uploads, asyncio.Semaphore(UPLOADS_AT_ONCE), supervised)
 
     async def open(self, sentence: Awaitable[Samples]) -> None:
         """Find out how many sessions the engine, which is loaded now, can serve: how fast it hears a sentence."""
@@ -76,15 +78,13 @@ class Service:
 
     def check_engine(self) -> None:
         """Raise `EngineUnavailable` when there is no engine and none is expected back soon."""
-        engine = self.transcriber.engine
-        if isinstance(engine, Supervised) and engine.trouble is not None:
-            raise engine.trouble
+        if self.supervised is not None and self.supervised.trouble is not None:
+            raise self.supervised.trouble
 
     @property
     def has_engine(self) -> bool:
         """Whether the engine is there now; one that fails comes back by itself."""
-        engine = self.transcriber.engine
-        return not isinstance(engine, Supervised) or engine.is_there
+        return self.supervised is None or self.supervised.is_there
 
     @property
     def is_stopping(self) -> bool:
