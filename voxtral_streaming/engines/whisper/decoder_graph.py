@@ -64,7 +64,7 @@ class _Builder(Builder):
     def __init__(self, weights: Checkpoint, shape: Shape, numbers: Numbers) -> None:
         super().__init__(weights, numbers)
         self.shape = shape
-        self._heads = ""  # the name of the shape [n_rows, n, n_heads, head]
+        self._heads = ""  # names the shape [n_texts, n, n_heads, head]
 
     def laid_out(self, sizes: str) -> None:
         """Let rows be those of so many texts with so many tokens each: `sizes` names these two numbers."""
