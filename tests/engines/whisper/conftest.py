@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -13,11 +13,13 @@ import pytest
 from voxtral_streaming.audio.units import SAMPLE_RATE, Samples
 from voxtral_streaming.config import ModelConfig, StreamingConfig
 from voxtral_streaming.engines.whisper import engine as whisper_engine
+from voxtral_streaming.engines.whisper.checkpoint import Checkpoint
 from voxtral_streaming.engines.whisper.engine import WhisperEngine, load_whisper
 from voxtral_streaming.engines.whisper.jobs import Completion, Recognition
 from voxtral_streaming.engines.whisper.model import Whisper
 from voxtral_streaming.engines.whisper.recognition import Request, Result, recognise_batch
 from voxtral_streaming.engines.whisper.texts import Breath
+from voxtral_streaming.engines.whisper.weights import MODEL_FILE, model_folder
 
 CONFIG = ModelConfig(name="whisper-base", device="cpu")
 
@@ -42,6 +44,13 @@ def decoded(path: Path) -> Samples:
 def monologue(clips: list[Samples]) -> Samples:
     """Half a minute without a pause that ends an utterance."""
     return np.concatenate([part for clip in clips * 2 for part in (clip, np.zeros(SAMPLE_RATE // 5, np.float32))])
+
+
+@pytest.fixture(scope="session")
+def base() -> Iterator[Checkpoint]:
+    """The weights of the built-in model, as they are kept."""
+    with model_folder("whisper-base") as folder:
+        yield Checkpoint(folder / MODEL_FILE)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from numpy.typing import NDArray
 
 from voxtral_streaming.engines.whisper.checkpoint import BFLOAT16, VERSION, Checkpoint
 from voxtral_streaming.engines.whisper.decoder_graph import Shape, shape_of
-from voxtral_streaming.engines.whisper.weights import model_folder
 from voxtral_streaming.errors import WeightsError
 
 FLOAT32, INT8, INT16, FLOAT16 = 0, 1, 2, 4
@@ -47,12 +45,6 @@ def path(tmp_path: Path) -> Path:
 def read(path: Path, data: bytes) -> Checkpoint:
     path.write_bytes(data)
     return Checkpoint(path)
-
-
-@pytest.fixture(scope="module")
-def base() -> Iterator[Checkpoint]:
-    with model_folder("whisper-base") as folder:
-        yield Checkpoint(folder / "model.bin")
 
 
 def test_the_shape_of_the_built_in_model(base: Checkpoint) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -30,19 +29,13 @@ def spectrogram(window: int, seed: int = 1) -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def weights() -> Iterator[Checkpoint]:
-    with model_folder("whisper-base") as folder:
-        yield Checkpoint(folder / MODEL_FILE)
+def encoder(base: Checkpoint) -> Encoder:
+    return Encoder(base, is_int8=True, n_threads=2)
 
 
 @pytest.fixture(scope="module")
-def encoder(weights: Checkpoint) -> Encoder:
-    return Encoder(weights, is_int8=True, n_threads=2)
-
-
-@pytest.fixture(scope="module")
-def exact(weights: Checkpoint) -> Encoder:
-    return Encoder(weights, is_int8=False, n_threads=1)
+def exact(base: Checkpoint) -> Encoder:
+    return Encoder(base, is_int8=False, n_threads=1)
 
 
 def native(name: str) -> NativeEncoder:
@@ -73,11 +66,11 @@ def test_in_eight_bits_it_is_nearly_that(encoder: Encoder, exact: Encoder, windo
 
 
 def test_eight_bits_without_a_sign_give_the_same(
-    weights: Checkpoint, exact: Encoder, monkeypatch: pytest.MonkeyPatch
+    base: Checkpoint, exact: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(encoders, "numbers", lambda: np.uint8)
     mel = spectrogram(400)
-    assert difference(Encoder(weights, is_int8=True, n_threads=1).encode(mel), exact.encode(mel)) < ROUNDED
+    assert difference(Encoder(base, is_int8=True, n_threads=1).encode(mel), exact.encode(mel)) < ROUNDED
 
 
 @pytest.mark.parametrize("level", [-3.0, 0.0, 1.5])
@@ -100,8 +93,8 @@ def test_what_lies_in_memory_in_another_order_is_the_same(encoder: Encoder) -> N
     assert np.array_equal(encoder.encode(np.asfortranarray(mel)), encoder.encode(mel))
 
 
-def test_what_is_no_encoder_is_told(weights: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = {name: found for name, found in weights._variables.items() if "encoder/conv2/bias" not in name}
-    monkeypatch.setattr(weights, "_variables", kept)
+def test_what_is_no_encoder_is_told(base: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = {name: found for name, found in base._variables.items() if "encoder/conv2/bias" not in name}
+    monkeypatch.setattr(base, "_variables", kept)
     with pytest.raises(WeightsError, match="the model has no encoder/conv2/bias: it is not a Whisper model"):
-        Encoder(weights, is_int8=True, n_threads=1)
+        Encoder(base, is_int8=True, n_threads=1)

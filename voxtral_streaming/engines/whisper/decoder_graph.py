@@ -15,7 +15,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from voxtral_streaming.engines.whisper.checkpoint import Checkpoint
-from voxtral_streaming.engines.whisper.graph import Builder, Graph, Matrix, Numbers
+from voxtral_streaming.engines.whisper.graph import Builder, Graph, Matrix, Numbers, n_layers
 
 EMBEDDINGS = "decoder/embeddings"
 
@@ -47,10 +47,8 @@ def shape_of(weights: Checkpoint) -> Shape:
     """The shape of a model's decoder. Raises `WeightsError`."""
     n_vocabulary, width = weights.shape("decoder/embeddings/weight")
     n_positions, _ = weights.shape("decoder/position_encodings/encodings")
-    n_layers = 0
-    while f"decoder/layer_{n_layers}/ffn/linear_0/weight" in weights:
-        n_layers += 1
-    return Shape(n_layers, int(weights.tensor("decoder/num_heads")), width, n_vocabulary, n_positions)
+    n_heads = int(weights.tensor("decoder/num_heads"))
+    return Shape(n_layers(weights, "decoder"), n_heads, width, n_vocabulary, n_positions)
 
 
 def caches(kind: str, n_layers: int) -> list[str]:
@@ -162,8 +160,7 @@ def _layer(builder: _Builder, x: str, n: int) -> tuple[str, str]:
     queries = builder.linear(builder.norm(x, f"{name}/attention/layer_norm"), f"{name}/attention/linear_0")
     found, weights = builder.attention(queries, "cross_bias", *cross)
     x = builder.apply("Add", x, builder.linear(found, f"{name}/attention/linear_2"))
-    inner = builder.gelu(builder.linear(builder.norm(x, f"{name}/ffn/layer_norm"), f"{name}/ffn/linear_0"))
-    return builder.apply("Add", x, builder.linear(inner, f"{name}/ffn/linear_1")), weights
+    return builder.fed_forward(x, name), weights
 
 
 def _token_inputs(shape: Shape) -> list[onnx.ValueInfoProto]:

@@ -18,7 +18,6 @@ class Encoder:
 
     def encode(self, mel: Tensor) -> Tensor:
         """A spectrogram [n_mels, n_frames] → [1, n_frames / 2, width]."""
-        framed = np.pad(mel.T, ((1, 1), (0, 0)))
-        [features] = self._session.run(None, {"mel": framed.astype(np.float32, copy=False)})
+        [features] = self._session.run(None, {"mel": np.pad(mel.T, ((1, 1), (0, 0)))})
         found: Tensor = features
         return found

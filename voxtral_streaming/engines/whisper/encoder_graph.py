@@ -6,7 +6,7 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from voxtral_streaming.engines.whisper.checkpoint import Checkpoint
-from voxtral_streaming.engines.whisper.graph import MICROSOFT, Builder, Graph, Matrix, Numbers, matrix_of
+from voxtral_streaming.engines.whisper.graph import MICROSOFT, Builder, Graph, Matrix, Numbers, matrix_of, n_layers
 
 TAPS = 3  # frames that a convolution sees at a time
 ALL = 2**62  # frames
@@ -21,10 +21,8 @@ def encoder_graph(weights: Checkpoint, numbers: Numbers) -> Graph:
     first = builder.convolved("mel", "encoder/conv1", stride=1)
     padded = builder.apply("Pad", first, builder.constant("pads", np.array([1, 0, 1, 0], np.int64)))
     x = builder.placed(builder.convolved(padded, "encoder/conv2", stride=2))
-    n = 0
-    while f"encoder/layer_{n}/ffn/linear_0/weight" in weights:
+    for n in range(n_layers(weights, "encoder")):
         x = _layer(builder, x, f"encoder/layer_{n}")
-        n += 1
     builder.apply("Unsqueeze", builder.norm(x, "encoder/layer_norm"), builder.axis, name="features")
     _, n_mels, _ = weights.shape("encoder/conv1/weight")
     return builder.graph([helper.make_tensor_value_info("mel", TensorProto.FLOAT, ["n_mel", n_mels])], ["features"])
@@ -43,22 +41,19 @@ class _Builder(Builder):
         """Frames [n + 2, n_in] → [n / stride, n_out]: each `TAPS` of them side by side, times a matrix."""
         kernel = self._weights.tensor(f"{name}/weight")  # [n_out, n_in, TAPS]
         step = self.constant(f"step_{stride}", np.array([stride], np.int64))
-        shifted = [
-            self.apply("Slice", x, *self._range(tap, tap + 1 - TAPS or ALL), self.axis, step) for tap in range(TAPS)
-        ]
+        ranges = [(self._place(tap), self._place(tap + 1 - TAPS or ALL)) for tap in range(TAPS)]
+        shifted = [self.apply("Slice", x, start, end, self.axis, step) for start, end in ranges]
         matrix = kernel.transpose(2, 1, 0).reshape(-1, len(kernel))  # [TAPS * n_in, n_out]
         found = self.apply("MatMul", self.apply("Concat", *shifted, axis=1), self.constant(f"{name}/weight", matrix))
         return self.gelu(self.apply("Add", found, self.weight(f"{name}/bias")))
 
-    def _range(self, start: int, end: int) -> tuple[str, str]:
-        starts, ends = (np.array([place], np.int64) for place in (start, end))
-        return self.constant(f"place_{start}", starts), self.constant(f"place_{end}", ends)
+    def _place(self, n: int) -> str:
+        return self.constant(f"place_{n}", np.array([n], np.int64))
 
     def placed(self, x: str) -> str:
         """It, and where each frame is."""
         table = "encoder/position_encodings/encodings"
-        n_frames = self.apply("Shape", x, end=1)
-        places = self.apply("Slice", self.weight(table), self.constant("place_0", np.array([0], np.int64)), n_frames)
+        places = self.apply("Slice", self.weight(table), self._place(0), self.apply("Shape", x, end=1))
         return self.apply("Add", x, places)
 
     def attention(self, x: str, name: str) -> str:
@@ -83,5 +78,4 @@ def _layer(builder: _Builder, x: str, name: str) -> str:
     normed = builder.norm(x, f"{name}/self_attention/layer_norm")
     found = builder.attention(normed, f"{name}/self_attention/linear_0")
     x = builder.apply("Add", x, builder.linear(found, f"{name}/self_attention/linear_1"))
-    inner = builder.gelu(builder.linear(builder.norm(x, f"{name}/ffn/layer_norm"), f"{name}/ffn/linear_0"))
-    return builder.apply("Add", x, builder.linear(inner, f"{name}/ffn/linear_1"))
+    return builder.fed_forward(x, name)

@@ -52,6 +52,14 @@ def matrix_of(weights: Checkpoint, name: str, *, is_int8: bool) -> Matrix:
     return Matrix(np.rint(values, out=values).astype(np.int8), scales)
 
 
+def n_layers(weights: Checkpoint, part: str) -> int:
+    """Of the encoder or the decoder."""
+    n = 0
+    while f"{part}/layer_{n}/ffn/linear_0/weight" in weights:
+        n += 1
+    return n
+
+
 class Builder:
     """A graph that grows; methods return the names of what they compute. Matrices are [n_rows, width]."""
 
@@ -138,6 +146,12 @@ class Builder:
     def middle(self) -> str:
         """What stands for 0 in quantised rows."""
         return self.constant("middle", np.array(MIDDLE, np.uint8))
+
+    def fed_forward(self, x: str, layer: str) -> str:
+        """What the last part of a layer makes of it."""
+        normed = self.norm(x, f"{layer}/ffn/layer_norm")
+        inner = self.gelu(self.linear(normed, f"{layer}/ffn/linear_0"))
+        return self.apply("Add", x, self.linear(inner, f"{layer}/ffn/linear_1"))
 
     def gelu(self, x: str) -> str:
         """Each number times the share of the normal distribution that lies below it."""

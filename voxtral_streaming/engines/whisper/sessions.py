@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import onnxruntime  # type: ignore[import-untyped]
 
@@ -23,6 +25,7 @@ def session(graph: Graph, n_threads: int = 1) -> onnxruntime.InferenceSession:
     )
 
 
+@cache
 def numbers() -> type[np.int8] | type[np.uint8]:
     """What weights are kept in here: int8 is faster, and wrong where products are added up in 16 bits."""
     values, weights = np.full((1, 64), 255, np.uint8), np.full((64, 16), LARGEST, np.int8)
