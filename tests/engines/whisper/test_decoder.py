@@ -242,7 +242,7 @@ class Counting:
         self.steps: list[int] = []
 
     def run(self, outputs: None, inputs: dict[str, Any]) -> Any:
-        self.steps.append(inputs["positions"].shape[1])
+        self.steps.append(inputs["places"].shape[1])
         return self._session.run(outputs, inputs)
 
 

@@ -15,7 +15,7 @@ from tempfile import gettempdir
 import numpy as np
 from numpy.typing import NDArray
 
-from voxtral_streaming.engines.whisper.cache import Cache, empty_past, in_grains, joined, window_bias
+from voxtral_streaming.engines.whisper.cache import Cache, empty_past, in_grains, joined, places, window_bias
 from voxtral_streaming.engines.whisper.checkpoint import Checkpoint, Tensor
 from voxtral_streaming.engines.whisper.decoder_graph import (
     EMBEDDINGS,
@@ -82,7 +82,7 @@ class Decoder:
             parents, branches = list[int](), list[Text]()
             for rank, (n, token, logprob) in enumerate(self._ranked(live, logits[:, -1], beam_size + 1)):
                 branch = live[n].branch()
-                branch.take(token, logprob, attention[n, :, -1], self._rules)
+                branch.take(token, logprob, attention[n, -1], self._rules)
                 if not branch.is_ended:
                     parents.append(n)
                     branches.append(branch)
@@ -105,7 +105,7 @@ class Decoder:
             if start == 0:
                 text.no_speech = self._rules.no_speech(logits[0, 0])
             for n in range(max(first, start), min(start + MOST_TRIED, len(given) - 1)):
-                self._choose(text, logits[0, n - start], attention[0, :, n - start])
+                self._choose(text, logits[0, n - start], attention[0, n - start])
         return logits, attention
 
     def _ranked(self, live: Sequence[Text], logits: Logits, n_each: int) -> list[tuple[int, int, float]]:
@@ -144,7 +144,7 @@ class Decoder:
         logits, attention = (both[0] for both in self._run(cache, [[*new, *tried]]))
         if not text.tokens:
             text.no_speech = self._rules.no_speech(logits[0])
-        n_right = self._take(text, tried, logits[first:], attention[:, first:])
+        n_right = self._take(text, tried, logits[first:], attention[first:])
         cache.n_taken = n_before + n_right
         return n_right
 
@@ -168,7 +168,7 @@ class Decoder:
         Takes what is given behind the last token so far, and behind each that was tried.
         """
         for n, one in enumerate(logits):
-            self._choose(text, one, attention[:, n])
+            self._choose(text, one, attention[n])
             if text.is_ended:
                 return n
             if n == len(tried) or text.tokens[-1] != tried[n]:
@@ -190,7 +190,7 @@ class Decoder:
             unended = []
             for n, text in enumerate(texts):
                 if not text.is_ended:
-                    self._choose(text, logits[n, 0], attention[n, :, 0])
+                    self._choose(text, logits[n, 0], attention[n, 0])
                 if not text.is_ended:
                     unended.append(n)
             if not unended:
@@ -202,13 +202,13 @@ class Decoder:
     def _run(self, cache: Cache, new: list[list[int]]) -> tuple[Logits, Tensor]:
         """Take equally many new tokens for each row.
 
-        The logits behind each: [n_rows, n_new, n_vocabulary], and the attention: [n_rows, n_heads, n_new, n_frames].
+        The logits behind each: [n_rows, n_new, n_vocabulary], and the attention: [n_rows, n_new, n_heads, n_frames].
         """
         tokens = np.array(new, np.int64)
         positions = cache.positions(tokens.shape[1])
         inputs = {
             "embedded": self._embedded(tokens, positions),
-            "positions": positions,
+            "places": places(positions),
             "bias": cache.bias(positions),
             "cross_bias": cache.cross_bias,
         }
@@ -216,7 +216,7 @@ class Decoder:
         logits, scales, attention, *cache.past = self._session.run(None, inputs)
         logits *= scales
         cache.n_taken = cache.n_taken + tokens.shape[1]
-        return logits.reshape(*tokens.shape, -1), attention
+        return logits.reshape(*tokens.shape, -1), attention[..., 0, :]
 
     def _embedded(self, tokens: NDArray[np.int64], positions: NDArray[np.int64]) -> Tensor:
         """Tokens at their positions [n_rows, n_new] → [n_rows, n_new, width]."""

@@ -62,16 +62,19 @@ class _Builder(Builder):
     def __init__(self, weights: Checkpoint, shape: Shape, numbers: Numbers) -> None:
         super().__init__(weights, numbers)
         self.shape = shape
-        self._heads = ""  # names the shape [n_texts, n, n_heads, head]
+        self._flat = self.constant("flat", np.array([-1, shape.width], np.int64))
+        self._cached = self._single = ""  # name the shapes of rows in heads
 
     def laid_out(self, sizes: str) -> None:
         """Let rows be those of so many texts with so many tokens each: `sizes` names these two numbers."""
-        heads = self.constant("heads", np.array([self.shape.n_heads, self.shape.head], np.int64))
-        self._heads = self.apply("Concat", sizes, heads, axis=0)
+        heads, head = self.shape.n_heads, self.shape.head
+        cached, single = np.array([1, heads, head], np.int64), np.array([heads, 1, head], np.int64)
+        self._cached = self.apply("Concat", sizes, self.constant("cached", cached), axis=0)
+        self._single = self.apply("Concat", sizes, self.constant("single", single), axis=0)
 
     def flat(self, x: str) -> str:
-        """[n_texts, n, width] or [n_texts, n, n_heads, head] → [n_rows, width]."""
-        return self.apply("Reshape", x, self.constant("flat", np.array([-1, self.shape.width], np.int64)))
+        """Whatever has a row's numbers in a row → [n_rows, width]."""
+        return self.apply("Reshape", x, self._flat)
 
     def split(self, x: str, n: int) -> list[str]:
         """Equal parts of the last axis."""
@@ -79,33 +82,26 @@ class _Builder(Builder):
         self._nodes.append(helper.make_node("Split", [x], names, axis=-1, num_outputs=n))
         return names
 
-    def in_heads(self, x: str) -> str:
-        """[n_rows, width] → [n_texts, n_heads, n, head]."""
-        return self.apply("Transpose", self.apply("Reshape", x, self._heads), perm=[0, 2, 1, 3])
+    def cached(self, x: str) -> str:
+        """[n_rows, width] → [n_texts, n, 1, n_heads, head]: what the cache takes in one go for each token."""
+        return self.apply("Reshape", x, self._cached)
 
-    def turned(self, x: str, name: str = "") -> str:
-        """[n_texts, n_heads, n, head] → [n_texts, n_heads, head, n]."""
-        return self.apply("Transpose", x, name=name, perm=[0, 1, 3, 2])
+    def as_keys(self, x: str, name: str = "") -> str:
+        """[n_texts, n, 1, n_heads, head] → [n_texts, 1, n_heads, head, n]."""
+        return self.apply("Transpose", x, name=name, perm=[0, 2, 3, 4, 1])
 
-    def put(self, into: str, new: str, axis: int, name: str) -> None:
-        """What is new goes to the places of its positions along an axis, 2 or 3."""
-        others = self.constant(f"but_{axis}", np.array([1, 5 - axis], np.int64))
-        places = self.apply("Expand", self.apply("Unsqueeze", "positions", others), self.apply("Shape", new))
-        self.apply("ScatterElements", into, places, new, axis=axis, name=name)
+    def as_values(self, x: str, name: str = "") -> str:
+        """[n_texts, n, 1, n_heads, head] → [n_texts, 1, n_heads, n, head]."""
+        return self.apply("Transpose", x, name=name, perm=[0, 2, 3, 1, 4])
 
     def attention(self, queries: str, bias: str, keys: str, values: str) -> tuple[str, str]:
-        """What queries [n_rows, width] find by turned keys and values; by what weights [n_texts, n_heads, n, n_keys].
+        """What queries [n_rows, width] find; by what weights [n_texts, n, n_heads, 1, n_keys].
 
         One at a time: several at once are multiplied in another order, and come out a little different.
         """
-        third, fourth = (self.constant(f"axis_{n}", np.array([n], np.int64)) for n in (2, 3))
-        scaled = self.apply("Mul", queries, self.constant("scale", np.array([self.shape.head**-0.5], np.float32)))
-        single = self.apply("Unsqueeze", self.in_heads(scaled), fourth)
-        scores = self.apply("Squeeze", self.apply("MatMul", single, self.apply("Unsqueeze", keys, third)), fourth)
+        scores = self.apply("MatMul", self.apply("Reshape", queries, self._single), keys)
         weights = self.apply("Softmax", self.apply("Add", scores, bias), axis=-1)
-        single = self.apply("Unsqueeze", weights, fourth)
-        found = self.apply("Squeeze", self.apply("MatMul", single, self.apply("Unsqueeze", values, third)), fourth)
-        return self.flat(self.apply("Transpose", found, perm=[0, 2, 1, 3])), weights
+        return self.flat(self.apply("MatMul", weights, values)), weights
 
 
 def cross_graph(weights: Checkpoint, shape: Shape, numbers: Numbers) -> Graph:
@@ -115,8 +111,8 @@ def cross_graph(weights: Checkpoint, shape: Shape, numbers: Numbers) -> Graph:
     names, frames = caches("cross", shape.n_layers), builder.flat("features")
     for n in range(shape.n_layers):
         keys, values = builder.split(builder.linear(frames, f"decoder/layer_{n}/attention/linear_1"), 2)
-        builder.turned(builder.in_heads(keys), name=names[2 * n])
-        builder.apply("Identity", builder.in_heads(values), name=names[2 * n + 1])
+        builder.as_keys(builder.cached(keys), name=names[2 * n])
+        builder.as_values(builder.cached(values), name=names[2 * n + 1])
     features = helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, "n_frames", shape.width])
     return builder.graph([features], names)
 
@@ -125,22 +121,24 @@ def token_graph(weights: Checkpoint, shape: Shape, numbers: Numbers, heads: Head
     """Embedded tokens behind earlier ones → `logits` [n_rows * n_new, n_vocabulary], `present` keys and values.
 
     The logits are still to be multiplied by `scales` [n_rows * n_new, 1] or []: in place, as they are megabytes. And
-    `attention` to the audio by some heads [n_rows, how many, n_new, n_frames].
+    `attention` to the audio by some heads [n_rows, n_new, how many, 1, n_frames].
 
-    Keys are [n_rows, n_heads, head, n], values [n_rows, n_heads, n, head]: `cross` of the audio (of one window for
-    all rows, or one for each), `past` with a place for each position, those to come included. `embedded` is
-    [n_rows, n_new, width], `positions` [n_rows, n_new]; `embeddings` give the logits too. What is added to scores
-    of attention: `bias` [n_rows, 1, n_new, n_places] and `cross_bias` [n_windows, 1, 1, n_frames].
+    `past` keys and values are [n_rows, n_places, 1, n_heads, head], a place for each position, those to come included:
+    `places` [n_rows, n_new, 2] tells the row and the position of each new token. What is `cross`, of the audio (of one
+    window for all rows, or one for each), lies as it is multiplied: keys [n_windows, 1, n_heads, head, n_frames],
+    values [n_windows, 1, n_heads, n_frames, head]. `embedded` is [n_rows, n_new, width]; `embeddings` give the logits
+    too. What is added to scores of attention: `bias` [n_rows, n_new, 1, 1, n_places] and `cross_bias`
+    [n_windows, 1, 1, 1, n_frames].
     """
     builder = _Builder(weights, shape, numbers)
-    builder.laid_out(builder.apply("Shape", "positions"))
+    builder.laid_out(builder.apply("Shape", "places", end=2))
     x = builder.flat("embedded")
     watched: list[str] = []
     for n in range(shape.n_layers):
         x, looked_at = _layer(builder, x, n)
         if chosen := [head for layer, head in heads if layer == n]:
-            watched.append(builder.apply("Gather", looked_at, builder.constant(f"heads_{n}", np.array(chosen)), axis=1))
-    builder.apply("Concat", *watched, name="attention", axis=1)
+            watched.append(builder.apply("Gather", looked_at, builder.constant(f"heads_{n}", np.array(chosen)), axis=2))
+    builder.apply("Concat", *watched, name="attention", axis=2)
     found, scales = builder.unscaled(builder.norm(x, "decoder/layer_norm"), EMBEDDINGS, embeddings)
     builder.apply("Identity", found, name="logits")
     builder.apply("Identity", scales or builder.constant("one", np.array(1, np.float32)), name="scales")
@@ -151,13 +149,19 @@ def _layer(builder: _Builder, x: str, n: int) -> tuple[str, str]:
     """A layer: attention to the tokens so far and to the audio, and what follows; and the weights by which it heard."""
     name, both = f"decoder/layer_{n}", slice(2 * n, 2 * n + 2)  # keys and values
     past, present, cross = (caches(kind, n + 1)[both] for kind in ("past", "present", "cross"))
+    as_it_is = np.ones(builder.shape.width, np.float32)
+    scaled = as_it_is * np.float32(builder.shape.head**-0.5)  # what queries are multiplied by
     normed = builder.norm(x, f"{name}/self_attention/layer_norm")
-    queries, keys, values = builder.split(builder.linear(normed, f"{name}/self_attention/linear_0"), 3)
-    builder.put(past[0], builder.turned(builder.in_heads(keys)), axis=3, name=present[0])
-    builder.put(past[1], builder.in_heads(values), axis=2, name=present[1])
-    found, _ = builder.attention(queries, "bias", *present)
+    factors = np.concatenate([scaled, as_it_is, as_it_is])
+    queries, *new = builder.split(builder.linear(normed, f"{name}/self_attention/linear_0", factors), 3)
+    keys, values = (
+        builder.apply("ScatterND", before, "places", builder.cached(one), name=after)
+        for before, one, after in zip(past, new, present, strict=True)
+    )
+    found, _ = builder.attention(queries, "bias", builder.as_keys(keys), builder.as_values(values))
     x = builder.apply("Add", x, builder.linear(found, f"{name}/self_attention/linear_1"))
-    queries = builder.linear(builder.norm(x, f"{name}/attention/layer_norm"), f"{name}/attention/linear_0")
+    normed = builder.norm(x, f"{name}/attention/layer_norm")
+    queries = builder.linear(normed, f"{name}/attention/linear_0", scaled)
     found, weights = builder.attention(queries, "cross_bias", *cross)
     x = builder.apply("Add", x, builder.linear(found, f"{name}/attention/linear_2"))
     return builder.fed_forward(x, name), weights
@@ -167,14 +171,13 @@ def _token_inputs(shape: Shape) -> list[onnx.ValueInfoProto]:
     def info(name: str, *sizes: int | str, kind: int = TensorProto.FLOAT) -> onnx.ValueInfoProto:
         return helper.make_tensor_value_info(name, kind, list(sizes))
 
-    inputs = [
+    n_heads, head, cross = shape.n_heads, shape.head, caches("cross", shape.n_layers)
+    return [
         info("embedded", "n_rows", "n_new", shape.width),
-        info("positions", "n_rows", "n_new", kind=TensorProto.INT64),
-        info("bias", "n_rows", 1, "n_new", "n_places"),
-        info("cross_bias", "n_windows", 1, 1, "n_frames"),
+        info("places", "n_rows", "n_new", 2, kind=TensorProto.INT64),
+        info("bias", "n_rows", "n_new", 1, 1, "n_places"),
+        info("cross_bias", "n_windows", 1, 1, 1, "n_frames"),
+        *(info(name, "n_rows", "n_places", 1, n_heads, head) for name in caches("past", shape.n_layers)),
+        *(info(name, "n_windows", 1, n_heads, head, "n_frames") for name in cross[::2]),
+        *(info(name, "n_windows", 1, n_heads, "n_frames", head) for name in cross[1::2]),
     ]
-    for kind, rows, size in (("past", "n_rows", "n_places"), ("cross", "n_windows", "n_frames")):
-        names = caches(kind, shape.n_layers)
-        inputs += [info(keys, rows, shape.n_heads, shape.head, size) for keys in names[::2]]
-        inputs += [info(values, rows, shape.n_heads, size, shape.head) for values in names[1::2]]
-    return inputs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -41,6 +41,12 @@ class Matrix:
     values: NDArray[np.int8] | Tensor  # [n_out, n_in]
     scales: Tensor  # [n_out], by which rows are multiplied
 
+    def times(self, factors: Tensor) -> Matrix:
+        """The matrix, each row times its factor [n_out]."""
+        if self.values.dtype == np.float32:
+            return replace(self, values=self.values * factors[:, None])
+        return replace(self, scales=self.scales * factors)
+
 
 def matrix_of(weights: Checkpoint, name: str, *, is_int8: bool) -> Matrix:
     """The matrix of a part of the model. Raises `WeightsError`."""
@@ -61,7 +67,10 @@ def n_layers(weights: Checkpoint, part: str) -> int:
 
 
 class Builder:
-    """A graph that grows; methods return the names of what they compute. Matrices are [n_rows, width]."""
+    """A graph that grows; methods return the names of what they compute. Matrices are [n_rows, width].
+
+    All that are multiplied have equally many rows.
+    """
 
     def __init__(self, weights: Checkpoint, numbers: Numbers) -> None:
         self._weights = weights
@@ -70,6 +79,7 @@ class Builder:
         self._constants: dict[str, onnx.TensorProto] = {}
         self._beside: dict[str, Array] = {}
         self._gelus: set[str] = set()
+        self._middles = ""  # names what stands for 0 in each row
 
     def constant(self, name: str, values: Array) -> str:
         """It, by a name of its own."""
@@ -93,10 +103,13 @@ class Builder:
         self._nodes.append(helper.make_node(op, list(inputs), [name], domain=domain, **attributes))
         return name
 
-    def linear(self, x: str, name: str) -> str:
-        """[n_rows, width in] → [n_rows, width out]."""
+    def linear(self, x: str, name: str, factors: Tensor | None = None) -> str:
+        """[n_rows, width in] → [n_rows, width out], each column times a factor of its own, where there are such."""
         matrix = matrix_of(self._weights, name, is_int8=self._numbers is not None)
-        return self.apply("Add", self.product(x, name, matrix), self.weight(f"{name}/bias"))
+        bias = self._weights.tensor(f"{name}/bias")
+        if factors is not None:
+            matrix, bias = matrix.times(factors), bias * factors
+        return self.apply("Add", self.product(x, name, matrix), self.constant(f"{name}/bias", bias))
 
     def product(self, x: str, name: str, matrix: Matrix) -> str:
         """The same without a bias."""
@@ -139,9 +152,9 @@ class Builder:
         largest = self.apply("ReduceMax", most, self.constant("last", np.array([-1], np.int64)), keepdims=0)
         floored = self.apply("Max", largest, self.constant(f"least_{least}", np.array([least], np.float32)))
         scales = self.apply("Mul", floored, self.constant("share", np.array([1 / LARGEST], np.float32)))
-        middles = self.apply("Expand", self.middle(), self.apply("Shape", scales))
+        self._middles = self._middles or self.apply("Expand", self.middle(), self.apply("Shape", scales))
         column = self.apply("Unsqueeze", scales, self.constant("axis_1", np.array([1], np.int64)))
-        return self.apply("QuantizeLinear", x, scales, middles, axis=0), column
+        return self.apply("QuantizeLinear", x, scales, self._middles, axis=0), column
 
     def middle(self) -> str:
         """What stands for 0 in quantised rows."""
