@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -260,10 +262,30 @@ def n_steps(model: Whisper, encoded: Encoded, draft: Sequence[int], steps: list[
     return len(steps)
 
 
-def test_without_a_draft_there_is_a_step_to_each_token(
-    model: Whisper, encoded: list[Encoded], plain: list[Decoded], steps: list[int]
+def test_without_a_draft_there_is_a_step_to_each_token_but_a_time_at_which_a_piece_begins(
+    model: Whisper, clips: list[Samples], encoded: list[Encoded], plain: list[Decoded], steps: list[int]
 ) -> None:
-    assert n_steps(model, encoded[1], (), steps) == len(plain[1].draft) + 1
+    assert plain[1].draft[0] == model.first_time
+    assert n_steps(model, encoded[1], (), steps) == len(plain[1].draft)
+    two = encode(model, np.concatenate([clips[0], clips[1]]))
+    draft = decode(model, two).draft
+    likely = [one for one, following in pairwise(draft) if one == following >= model.first_time]
+    assert likely
+    ends_there = draft[-1] >= model._text(two, "en").last_time
+    assert n_steps(model, two, (), steps) == len(draft) - len(likely) - ends_there
+
+
+def test_a_text_that_reaches_the_end_of_the_audio_takes_no_step_to_its_end(
+    model: Whisper, encoded: list[Encoded], plain: list[Decoded]
+) -> None:
+    closing = plain[1].draft[-1]
+    ends = []
+    for last_time in (closing, closing + 1):
+        text = replace(begun(model), last_time=last_time)
+        decoder(model).decode([encoded[1].features], [text])
+        ends.append((text.tokens, text.is_cut, len(text.heard), text.logprob))
+    assert ends[0][:3] == ends[1][:3] == (list(plain[1].draft), False, len(plain[1].tokens) + 1)
+    assert ends[0][3] > ends[1][3]  # that of the end is not counted
 
 
 def test_the_right_draft_takes_two_steps(

@@ -16,7 +16,6 @@ N_TIMES = 80
 N = T0 + N_TIMES
 FORBIDDEN = 3  # a letter
 NEVER = (FORBIDDEN, SILENCE, UNTIMED, START)
-LATE = T0 + 1000  # no text comes so far
 RULES = Rules(END, SILENCE, T0, NEVER, START, {})
 
 
@@ -28,23 +27,23 @@ def logits(likely: dict[int, float], others: float = -10.0) -> Logits:
     return found
 
 
-def choose(values: Logits, before: list[int], last_time: int = LATE) -> tuple[int, float]:
-    [best] = RULES.likeliest(values, before, last_time, 1)
+def choose(values: Logits, before: list[int]) -> tuple[int, float]:
+    [best] = RULES.likeliest(values, before, 1)
     return best
 
 
-def chosen(likely: dict[int, float], before: list[int], last_time: int = LATE) -> int:
-    return choose(logits(likely), before, last_time)[0]
+def chosen(likely: dict[int, float], before: list[int]) -> int:
+    return choose(logits(likely), before)[0]
 
 
-def walk(seed: int, n_most: int = 40, last_time: int = LATE) -> list[int]:
+def walk(seed: int, n_most: int = 40) -> list[int]:
     """A text by random logits: letters and times are about equally likely; with the end, where it came to it."""
     random, text = np.random.default_rng(seed), list[int]()
     while len(text) < n_most and END not in text:
         drawn = random.normal(0, 3, N).astype(np.float32)
         drawn[T0:] -= 5
         drawn[END] -= 4
-        text.append(choose(drawn, text, last_time)[0])
+        text.append(choose(drawn, text)[0])
     return text
 
 
@@ -146,44 +145,40 @@ def test_the_log_probability_is_among_what_is_allowed(
     assert logprob == pytest.approx(max(allowed) - math.log(sum(map(math.exp, allowed))), abs=1e-5)
 
 
-def test_behind_the_end_of_the_audio_nothing_begins() -> None:
-    closed = [T0, 1, T0 + 30]
-    assert chosen({T0 + 30: 9, END: -9}, closed, last_time=T0 + 31) == T0 + 30
-    assert chosen({T0 + 30: 9, END: -9}, closed, last_time=T0 + 30) == END
-    assert chosen({2: 9, END: 1}, [*closed, T0 + 30], last_time=T0 + 30) == 2
-    assert chosen({2: 9, END: 1}, [T0 + 40], last_time=T0 + 30) == 2
-
-
-def test_no_text_goes_on_behind_a_closing_time_at_the_end_of_the_audio() -> None:
-    last, n_late = T0 + 45, 0
-    for seed, anywhere in enumerate(WALKS):
-        text = walk(seed, last_time=last)
-        assert text[:-1] == anywhere[: len(text) - 1]  # up to there it is the same
-        for word, closing, following in zip(text, text[1:], text[2:], strict=False):
-            if word < END and closing >= last:
-                assert following == END
-                n_late += 1
-    assert n_late > 9
+@pytest.mark.parametrize(
+    ("tokens", "is_closing"),
+    [
+        ([], False),
+        ([T0], False),
+        ([1], False),
+        ([T0, 1], False),
+        ([T0, 1, T0 + 9], True),
+        ([T0, 1, T0 + 9, T0 + 9], False),
+        ([T0, 1, T0 + 9, T0 + 9, 2, T0 + 30], True),
+    ],
+)
+def test_a_time_behind_text_closes_a_piece(tokens: list[int], is_closing: bool) -> None:
+    assert RULES.is_closing(tokens) == is_closing
 
 
 @pytest.mark.parametrize("before", [[], [T0 + 3], [T0, 1], [T0, 1, T0 + 9], [T0, 1, T0 + 9, T0 + 9, 2, 4]])
 def test_fewer_of_the_likeliest_are_the_first_of_more(before: list[int]) -> None:
     drawn = np.random.default_rng(len(before)).normal(0, 3, N).astype(np.float32)
-    most = RULES.likeliest(drawn.copy(), before, LATE, 5)
+    most = RULES.likeliest(drawn.copy(), before, 5)
     assert len({token for token, _ in most}) == 5
     assert sorted(most, key=lambda one: -one[1]) == most
     for n in range(1, 5):
-        assert RULES.likeliest(drawn.copy(), before, LATE, n) == most[:n]
+        assert RULES.likeliest(drawn.copy(), before, n) == most[:n]
 
 
 def test_among_times_that_were_taken_no_other_is_likely() -> None:
-    found = RULES.likeliest(logits({2: 2.0, T0 + 20: 2.0, T0 + 30: 1.0}, others=-99), [T0, 1], LATE, 2)
+    found = RULES.likeliest(logits({2: 2.0, T0 + 20: 2.0, T0 + 30: 1.0}, others=-99), [T0, 1], 2)
     assert [token for token, _ in found] == [T0 + 20, T0 + 30]
     assert sum(math.exp(logprob) for _, logprob in found) == pytest.approx(1)
 
 
 def test_the_likeliest_come_in_order_with_their_log_probabilities() -> None:
-    found = RULES.likeliest(logits({1: 2.0, 2: 1.0, END: 1.5, FORBIDDEN: 9.0}, others=-99), [T0], LATE, 3)
+    found = RULES.likeliest(logits({1: 2.0, 2: 1.0, END: 1.5, FORBIDDEN: 9.0}, others=-99), [T0], 3)
     total = math.log(math.exp(2) + math.exp(1) + math.exp(1.5))
     assert [token for token, _ in found] == [1, END, 2]
     assert [logprob for _, logprob in found] == pytest.approx([2 - total, 1.5 - total, 1 - total], abs=1e-5)
@@ -207,5 +202,5 @@ def test_sums_of_large_and_of_no_numbers() -> None:
 
 
 def test_no_more_come_than_are_allowed() -> None:
-    closed = [T0, 1, T0 + 30]
-    assert [token for token, _ in RULES.likeliest(logits({2: 9}), closed, T0 + 30, 4)] == [END]
+    closed = [T0, 1, N - 1]
+    assert [token for token, _ in RULES.likeliest(logits({2: 9}), closed, 4)] == [END, N - 1]

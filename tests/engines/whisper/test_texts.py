@@ -14,8 +14,8 @@ PHRASE = list(range(MOST_AGAIN))
 HEARD = np.ones((2, 5), np.float32)
 
 
-def text(draft: list[int] | None = None, n_most: int = 200) -> Text:
-    return Text((), n_most, T0 + 1000, draft or [])
+def text(draft: list[int] | None = None, n_most: int = 200, last_time: int = T0 + 1000) -> Text:
+    return Text((), n_most, last_time, draft or [])
 
 
 def say(one: Text, *tokens: int) -> Text:
@@ -83,6 +83,15 @@ def test_a_text_ends_with_its_end() -> None:
     assert (one.is_ended, one.is_cut) == (True, False)
     assert (one.tokens, one.spoken) == ([T0, 1, 2, T0 + 5], [1, 2])
     assert one.score == pytest.approx(-0.5 * 5 / 4)
+
+
+def test_a_text_ends_where_a_piece_ends_at_the_end_of_the_audio() -> None:
+    for closing, is_ended in ((T0 + 8, False), (T0 + 9, True), (T0 + 30, True)):
+        one = say(text(last_time=T0 + 9), T0, 1, closing)
+        assert (one.is_ended, one.is_cut, one.tokens) == (is_ended, False, [T0, 1, closing])
+        assert len(one.heard) == len(one.spoken) + is_ended
+    assert not say(text(last_time=T0 + 9), T0 + 9, 1).is_ended
+    assert not say(text(last_time=T0 + 9), T0, 1, T0 + 8, T0 + 9, 2).is_ended
 
 
 def test_a_text_is_cut_at_its_limit_and_in_a_loop_times_left_out() -> None:

@@ -77,6 +77,8 @@ class Decoder:
         """
         cache = self._remembered(features)
         logits, attention = self._begun(cache, text)
+        if text.is_ended:
+            return text
         live, ended, n_compared = [text], list[Text](), min(beam_size, MOST_COMPARED)
         while True:
             parents, branches = list[int](), list[Text]()
@@ -113,7 +115,7 @@ class Decoder:
         ways = [
             (n, token, logprob)
             for n, text in enumerate(live)
-            for token, logprob in self._rules.likeliest(logits[n], text.tokens, text.last_time, n_each)
+            for token, logprob in self._rules.likeliest(logits[n], text.tokens, n_each)
         ]
         return sorted(ways, key=lambda way: live[way[0]].logprob + way[2], reverse=True)
 
@@ -130,7 +132,7 @@ class Decoder:
         cache = self._remembered(features)
         new, n_tried, n_misses = list(text.prompt), FIRST_TRIED, 0
         while True:
-            tried = self._tried(text, min(n_tried, text.n_most - len(text.tokens)))
+            tried = self._tried(text, min(n_tried, text.n_most - len(text.tokens))) or self._likely(text)
             n_right = self._check(cache, text, new, tried)
             n_misses = 0 if n_right else n_misses + 1
             if text.is_ended or text.at >= len(text.draft) or n_misses > MOST_MISSES:
@@ -153,6 +155,12 @@ class Decoder:
         tried = text.draft[text.at : text.at + n_most]
         time = next((n for n, token in enumerate(tried) if n and self._rules.is_time(token)), n_most)
         return tried[: time + 1]
+
+    def _likely(self, text: Text) -> list[int]:
+        """What may come next without a draft: most texts begin at once, and a piece where the one before it ends."""
+        if self._rules.is_closing(text.tokens):
+            return text.tokens[-1:]
+        return [] if text.tokens else [self._rules.first_time]
 
     def _remembered(self, features: Tensor) -> Cache:
         """Keys and values of a window [1, n_frames, width], and places for its text."""
@@ -179,12 +187,12 @@ class Decoder:
 
     def _choose(self, text: Text, logits: Logits, attention: Tensor) -> None:
         """Take the likeliest token, by logits [n_vocabulary]."""
-        [(token, logprob)] = self._rules.likeliest(logits, text.tokens, text.last_time, 1)
+        [(token, logprob)] = self._rules.likeliest(logits, text.tokens, 1)
         text.take(token, logprob, attention, self._rules)
 
     def _write(self, cache: Cache, texts: list[Text], breathe: Breath) -> None:
-        """Decode token by token, in company."""
-        while True:
+        """Decode token by token, in company; who is left alone also tries what is likely."""
+        while len(texts) > 1:
             breathe()
             logits, attention = self._run(cache, [text.tokens[-1:] for text in texts])
             unended = []
@@ -198,6 +206,10 @@ class Decoder:
             if 2 * len(unended) <= len(texts):  # what is ended goes on in vain: moving the others costs as well
                 cache.choose(unended)
                 texts = [texts[n] for n in unended]
+        [text] = texts
+        while not text.is_ended:
+            breathe()
+            self._check(cache, text, text.tokens[-1:], self._likely(text))
 
     def _run(self, cache: Cache, new: list[list[int]]) -> tuple[Logits, Tensor]:
         """Take equally many new tokens for each row.

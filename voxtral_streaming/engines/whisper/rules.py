@@ -32,18 +32,22 @@ class Rules:
         """Whether the token says when."""
         return token >= self.first_time
 
+    def is_closing(self, tokens: Sequence[int]) -> bool:
+        """Whether the last of a text's tokens says when a piece ends."""
+        return len(tokens) > 1 and self.is_time(tokens[-1]) and not self.is_time(tokens[-2])
+
     def no_speech(self, logits: Logits) -> float:
         """The probability of silence, by the logits [n_vocabulary] behind the first token of the prompt."""
         return float(np.exp(logits[self.silence] - log_sum(logits)))
 
-    def likeliest(self, logits: Logits, before: Sequence[int], last_time: int, n: int) -> list[tuple[int, float]]:
+    def likeliest(self, logits: Logits, before: Sequence[int], n: int) -> list[tuple[int, float]]:
         """The best allowed tokens behind those of the text, `n` at most, with log probabilities among the allowed.
 
-        Takes logits [n_vocabulary], which are changed, and the time at which the audio ends.
+        Takes logits [n_vocabulary], which are changed.
         """
         logits[list(self.never)] = -np.inf
         text, times = logits[: self.first_time], logits[self.first_time :]
-        self._allow(text, times, before, last_time)
+        self._allow(text, times, before)
         text_sum, times_sum = log_sum(text), log_sum(times)
         if times_sum > text.max():  # the sum of all times against the best of the others
             text[:] = text_sum = -np.inf
@@ -54,18 +58,15 @@ class Rules:
             logits[token] = -np.inf
         return found
 
-    def _allow(self, text: Logits, times: Logits, before: Sequence[int], last_time: int) -> None:
+    def _allow(self, text: Logits, times: Logits, before: Sequence[int]) -> None:
         if not before:
             text[:] = -np.inf
             times[LATEST_FIRST + 1 :] = -np.inf
             return
-        if self.is_time(before[-1]):
-            if len(before) == 1 or self.is_time(before[-2]):
-                times[:] = -np.inf
-            else:
-                text[: self.end] = -np.inf
-                if before[-1] >= last_time:  # nothing is said behind the end
-                    times[:] = -np.inf
+        if self.is_closing(before):
+            text[: self.end] = -np.inf
+        elif self.is_time(before[-1]):
+            times[:] = -np.inf
         latest = max((n for n, token in enumerate(before) if self.is_time(token)), default=None)
         if latest is not None:
             may_repeat = latest == len(before) - 1

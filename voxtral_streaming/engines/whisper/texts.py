@@ -52,14 +52,19 @@ class Text:
         return self.logprob / max(1, len(self.tokens))
 
     def take(self, token: int, logprob: float, attention: Tensor, rules: Rules) -> None:
-        """Go on with a token; `attention` is that by which it was chosen."""
+        """Go on with a token; `attention` is that by which it was chosen.
+
+        It ends with its end, or where a piece of it ends at the end of the audio: nothing is said behind that.
+        """
         self.logprob += logprob
-        if not rules.is_time(token):
+        if token != rules.end:
+            self.tokens.append(token)
+        is_over = token == rules.end or (token >= self.last_time and rules.is_closing(self.tokens))
+        if is_over or not rules.is_time(token):
             self.heard.append(attention.copy())  # a part of an array of megabytes, which it would hold
-        if token == rules.end:
+        if is_over:
             self.is_ended = True
             return
-        self.tokens.append(token)
         if not rules.is_time(token):
             self.spoken.append(token)
             self.probabilities.append(math.exp(logprob))
