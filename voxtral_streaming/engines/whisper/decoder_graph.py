@@ -73,7 +73,7 @@ class _Builder(Builder):
         self._single = self.apply("Concat", sizes, self.constant("single", single), axis=0)
 
     def flat(self, x: str) -> str:
-        """Whatever has a row's numbers in a row → [n_rows, width]."""
+        """Whatever has the numbers of a row side by side → [n_rows, width]."""
         return self.apply("Reshape", x, self._flat)
 
     def split(self, x: str, n: int) -> list[str]:
