@@ -228,6 +228,14 @@ def test_a_beam_of_one_is_greedy_and_one_of_five_no_worse(model: Whisper, encode
         assert wide.score >= greedy.score
 
 
+def test_a_beam_that_begins_with_all_of_a_text_that_is_over_is_that_text(
+    model: Whisper, encoded: list[Encoded], plain: list[Decoded]
+) -> None:
+    whole = replace(begun(model, draft=plain[1].draft), last_time=plain[1].draft[-1])
+    found = decoder(model).search(encoded[1].features, whole, 5)
+    assert (found.tokens, found.is_ended, found.is_cut) == (list(plain[1].draft), True, False)
+
+
 def test_the_language_is_found_as_by_ctranslate2(model: Whisper, native: NativeDecoder, encoded: list[Encoded]) -> None:
     for one in encoded:
         found, expected = model.detect(one), native.detect(one.features)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from voxtral_streaming.engines.whisper.rules import LATEST_FIRST, Logits, Rules, log_sum
+from voxtral_streaming.engines.whisper.texts import Text
 
 N_LETTERS = 8
 END, SILENCE, UNTIMED, START, T0 = 8, 9, 10, 11, 12  # T0: the time 0, the first of 80
@@ -159,6 +160,21 @@ def test_the_log_probability_is_among_what_is_allowed(
 )
 def test_a_time_behind_text_closes_a_piece(tokens: list[int], is_closing: bool) -> None:
     assert RULES.is_closing(tokens) == is_closing
+
+
+def test_no_text_goes_on_behind_a_closing_time_at_the_end_of_the_audio() -> None:
+    last, n_late = T0 + 45, 0
+    for anywhere in WALKS:
+        text = Text((), 40, last)
+        for token in anywhere:
+            text.take(token, 0.0, np.zeros((1, 1), np.float32), RULES)
+            if text.is_ended:
+                break
+        assert text.tokens == anywhere[: len(text.tokens)]  # up to there it is the same
+        late = [n for n, token in enumerate(text.tokens) if token >= last and RULES.is_closing(text.tokens[: n + 1])]
+        assert late in ([], [len(text.tokens) - 1])
+        n_late += len(late)
+    assert n_late > 9
 
 
 @pytest.mark.parametrize("before", [[], [T0 + 3], [T0, 1], [T0, 1, T0 + 9], [T0, 1, T0 + 9, T0 + 9, 2, 4]])
