@@ -32,7 +32,7 @@ class Cache:
     @property
     def n_places(self) -> int:
         """For tokens, those to come included."""
-        n: int = self.past[0].shape[1]
+        n: int = self.past[0].shape[PLACES]
         return n
 
     @property
@@ -89,7 +89,7 @@ def joined(caches: Sequence[Cache]) -> Cache:
     return Cache(
         [_stacked([cache.cross.pop(0) for cache in caches], n_frames, FRAMES[n % 2]) for n in arrays],
         np.concatenate([_hidden_behind(cache.cross_bias, n_frames) for cache in caches]),
-        [_stacked([cache.past.pop(0) for cache in caches], n_places, PLACES) for n in arrays],
+        [_stacked([cache.past.pop(0) for cache in caches], n_places, PLACES) for _ in arrays],
         np.concatenate([cache.n_taken for cache in caches]),
     )
 

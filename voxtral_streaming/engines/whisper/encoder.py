@@ -18,6 +18,6 @@ class Encoder:
 
     def encode(self, mel: Tensor) -> Tensor:
         """A spectrogram [n_mels, n_frames] → [1, n_frames / 2, width]."""
-        [features] = self._session.run(None, {"mel": np.pad(mel.T, ((1, 1), (0, 0)))})
+        [features] = self._session.run(None, {"mel": np.ascontiguousarray(mel.T)})
         found: Tensor = features
         return found

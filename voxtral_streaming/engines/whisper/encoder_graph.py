@@ -13,14 +13,13 @@ ALL = 2**62  # frames
 
 
 def encoder_graph(weights: Checkpoint, numbers: Numbers) -> Graph:
-    """`mel` [n + 2, n_mels], a frame of zeros at each end → `features` [1, n / 2, width]. Raises `WeightsError`.
+    """`mel` [n, n_mels] → `features` [1, n / 2, width]. Raises `WeightsError`.
 
     Convolutions are in float32: they are 5 % of the work, and the first thing to lose what is quiet.
     """
     builder = _Builder(weights, numbers)
     first = builder.convolved("mel", "encoder/conv1", stride=1)
-    padded = builder.apply("Pad", first, builder.constant("pads", np.array([1, 0, 1, 0], np.int64)))
-    x = builder.placed(builder.convolved(padded, "encoder/conv2", stride=2))
+    x = builder.placed(builder.convolved(first, "encoder/conv2", stride=2))
     for n in range(n_layers(weights, "encoder")):
         x = _layer(builder, x, f"encoder/layer_{n}")
     builder.apply("Unsqueeze", builder.norm(x, "encoder/layer_norm"), builder.axis, name="features")
@@ -38,11 +37,12 @@ class _Builder(Builder):
         self.axis = self.constant("axis_0", np.array([0], np.int64))
 
     def convolved(self, x: str, name: str, stride: int) -> str:
-        """Frames [n + 2, n_in] → [n / stride, n_out]: each `TAPS` of them side by side, times a matrix."""
+        """Frames [n, n_in] → [n / stride, n_out]: each `TAPS` side by side, zeros at the ends, times a matrix."""
         kernel = self._weights.tensor(f"{name}/weight")  # [n_out, n_in, TAPS]
+        padded = self.apply("Pad", x, self.constant("pads", np.array([1, 0, 1, 0], np.int64)))
         step = self.constant(f"step_{stride}", np.array([stride], np.int64))
         ranges = [(self._place(tap), self._place(tap + 1 - TAPS or ALL)) for tap in range(TAPS)]
-        shifted = [self.apply("Slice", x, start, end, self.axis, step) for start, end in ranges]
+        shifted = [self.apply("Slice", padded, start, end, self.axis, step) for start, end in ranges]
         matrix = kernel.transpose(2, 1, 0).reshape(-1, len(kernel))  # [TAPS * n_in, n_out]
         found = self.apply("MatMul", self.apply("Concat", *shifted, axis=1), self.constant(f"{name}/weight", matrix))
         return self.gelu(self.apply("Add", found, self.weight(f"{name}/bias")))

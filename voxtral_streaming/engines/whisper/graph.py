@@ -109,11 +109,8 @@ class Builder:
         bias = self._weights.tensor(f"{name}/bias")
         if factors is not None:
             matrix, bias = matrix.times(factors), bias * factors
-        return self.apply("Add", self.product(x, name, matrix), self.constant(f"{name}/bias", bias))
-
-    def product(self, x: str, name: str, matrix: Matrix) -> str:
-        """The same without a bias."""
-        return self.scaled(*self.unscaled(x, name, matrix))
+        product = self.scaled(*self.unscaled(x, name, matrix))
+        return self.apply("Add", product, self.constant(f"{name}/bias", bias))
 
     def scaled(self, x: str, scales: str | None) -> str:
         """Each row times its scale, where there are such."""
