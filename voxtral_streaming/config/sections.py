@@ -127,8 +127,8 @@ class ModelConfig(Section):
     workers: int = Field(default=2, ge=1, le=64)
     """Decoding threads of the built-in engine, one core each."""
     encoder_threads: Threads = "auto"
-    """Threads that encode a window of audio for one of them, on the CPU, as far as cores are idle; `auto`: as many as
-    there are cores, at most 4."""
+    """Threads that encode a window of audio for one of them, on the CPU; `auto`: as many as there are cores for each of
+    them, at most 4."""
     language: Language | None = None
     """Language to expect where a client names none; unset: detect it."""
     torch_dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"

@@ -44,18 +44,27 @@ def test_without_a_driver_ctranslate2_is_not_asked(monkeypatch: pytest.MonkeyPat
     assert not takes_gpu("auto")
 
 
-@pytest.mark.parametrize(("asked", "n_cores", "n_threads"), [("auto", 2, 2), ("auto", 64, MOST_THREADS), (1, 64, 1)])
-def test_an_encoder_takes_the_cores_that_there_are(asked: int | str, n_cores: int, n_threads: int) -> None:
-    assert encoder_threads(asked, n_cores) == n_threads
+@pytest.mark.parametrize(
+    ("asked", "n_workers", "n_cores", "n_threads"),
+    [("auto", 2, 2, 1), ("auto", 2, 7, 3), ("auto", 1, 2, 2), ("auto", 4, 2, 1), ("auto", 2, 64, MOST_THREADS)],
+)
+def test_an_encoder_takes_the_cores_that_there_are_for_each_worker(
+    asked: str, n_workers: int, n_cores: int, n_threads: int
+) -> None:
+    assert encoder_threads(asked, n_workers, n_cores) == n_threads
+
+
+def test_an_encoder_takes_the_threads_that_are_asked_for() -> None:
+    assert encoder_threads(3, n_workers=2, n_cores=2) == 3
 
 
 def test_cores_that_the_process_must_not_use_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {5}, raising=False)
-    assert encoder_threads("auto") == 1
+    assert encoder_threads("auto", n_workers=1) == 1
 
 
 def test_what_is_encoded_does_not_depend_on_the_threads(model: Whisper, clips: list[Samples]) -> None:
-    alone = load_whisper(ModelConfig(name="whisper-base", device="cpu", encoder_threads=1))
+    helped = load_whisper(ModelConfig(name="whisper-base", device="cpu", encoder_threads=3))
     window = window_for(len(clips[0]))
-    expected, found = (one.encode(clips[0], window).features for one in (model, alone))
+    expected, found = (one.encode(clips[0], window).features for one in (model, helped))
     np.testing.assert_allclose(found, expected, atol=1e-3)

@@ -29,15 +29,15 @@ def _n_gpus() -> int:
     return n
 
 
-def encoder_threads(asked: int | str, n_cores: int | None = None) -> int:
+def encoder_threads(asked: int | str, n_workers: int, n_cores: int | None = None) -> int:
     """How many threads encode a window where `asked` is configured, with so many cores for this process.
 
-    Several workers that encode at a time have more of them than cores, and are not slower for it: threads take part
-    in a window as cores have time for them (docs/performance.md). What is encoded does not depend on their number.
+    As many for each worker as there are cores for it: threads that wait for each other cost a short window up to half
+    as much again (docs/performance.md). What is encoded does not depend on their number.
     """
     if isinstance(asked, int):
         return asked
-    return min(MOST_THREADS, n_cores or _n_cores())
+    return max(1, min(MOST_THREADS, (n_cores or _n_cores()) // n_workers))
 
 
 def _n_cores() -> int:

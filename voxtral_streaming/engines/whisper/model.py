@@ -118,7 +118,7 @@ class Whisper:
 
     def _load_own(self, folder: Path, weights: Checkpoint, config: ModelConfig) -> None:
         asked, is_int8 = json.loads((folder / "config.json").read_text()), config.compute_type == "int8"
-        n_threads = encoder_threads(config.encoder_threads)
+        n_threads = encoder_threads(config.encoder_threads, config.workers)
         self._encoder = Encoder(weights, is_int8=is_int8, n_threads=n_threads).encode
         self._decoder = Decoder(weights, self._rules(asked), asked.get("alignment_heads"), is_int8=is_int8)
 
