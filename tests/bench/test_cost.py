@@ -3,11 +3,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 
 from bench.cost import ProcessTree, metering
 
 BURN = "import time\nwhile time.process_time() < 0.3: pass"
+CHILD = "import sys; print(flush=True); sys.stdin.read()"
+PARENT = f"""
+import subprocess, sys
+print(flush=True)
+input()
+subprocess.run([sys.executable, "-c", {CHILD!r}])
+"""
 
 
 def _burn() -> None:
@@ -22,14 +28,17 @@ def test_processes_that_have_ended_are_charged() -> None:
 
 
 def test_memory_is_that_of_all_processes() -> None:
-    tree = ProcessTree(os.getpid())
-    alone = tree.rss_mb()
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    try:
-        time.sleep(0.3)
+    # of processes that do nothing else: this one gives memory back whenever it likes
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdin
+        assert parent.stdout
+        parent.stdout.readline()
+        tree = ProcessTree(parent.pid)
+        alone = tree.rss_mb()
+        parent.stdin.write(b"\n")
+        parent.stdin.flush()
+        parent.stdout.readline()
         assert tree.rss_mb() > alone + 2
-    finally:
-        child.communicate(b"\n")
 
 
 async def test_cost_is_counted_from_when_the_meter_was_made() -> None:
