@@ -27,7 +27,7 @@ from voxtral_streaming.engines.whisper.decoder_graph import (
 )
 from voxtral_streaming.engines.whisper.graph import matrix_of
 from voxtral_streaming.engines.whisper.rules import Logits, Rules, log_sum
-from voxtral_streaming.engines.whisper.sessions import numbers, session
+from voxtral_streaming.engines.whisper.sessions import session, weight_limit
 from voxtral_streaming.engines.whisper.texts import Breath, Text, no_breath
 from voxtral_streaming.engines.whisper.weights import refusal_told
 from voxtral_streaming.memory import in_a_file
@@ -47,12 +47,12 @@ class Decoder:
         """Build the graphs. `heads` are those whose attention follows the audio. Raises `WeightsError`."""
         self._rules = rules
         self._shape = shape_of(weights)
-        kept_in = numbers() if is_int8 else None
-        embeddings = matrix_of(weights, EMBEDDINGS, is_int8=is_int8)
+        limit = weight_limit() if is_int8 else None
+        embeddings = matrix_of(weights, EMBEDDINGS, limit)
         self._positions = weights.tensor("decoder/position_encodings/encodings")  # [n_positions, width]
-        self._cross_session = session(cross_graph(weights, self._shape, kept_in))
+        self._cross_session = session(cross_graph(weights, self._shape, limit))
         heads = heads or self._shape.upper_heads
-        self._session = session(token_graph(weights, self._shape, kept_in, heads, embeddings))
+        self._session = session(token_graph(weights, self._shape, limit, heads, embeddings))
         with refusal_told(f"embeddings are written to {gettempdir()}"):  # a step reads a row for each token
             self._embeddings = replace(embeddings, values=in_a_file(embeddings.values))
         self._past, self._cross = (caches(kind, self._shape.n_layers) for kind in ("past", "cross"))

@@ -15,7 +15,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from voxtral_streaming.engines.whisper.checkpoint import Checkpoint
-from voxtral_streaming.engines.whisper.graph import Builder, Graph, Matrix, Numbers, n_layers
+from voxtral_streaming.engines.whisper.graph import Builder, Graph, Limit, Matrix, n_layers
 
 EMBEDDINGS = "decoder/embeddings"
 
@@ -59,8 +59,8 @@ def caches(kind: str, n_layers: int) -> list[str]:
 class _Builder(Builder):
     """A graph of the decoder."""
 
-    def __init__(self, weights: Checkpoint, shape: Shape, numbers: Numbers) -> None:
-        super().__init__(weights, numbers)
+    def __init__(self, weights: Checkpoint, shape: Shape, limit: Limit) -> None:
+        super().__init__(weights, limit)
         self.shape = shape
         self._flat = self.constant("flat", np.array([-1, shape.width], np.int64))
         self._cached = self._single = ""  # name the shapes of rows in heads
@@ -104,9 +104,9 @@ class _Builder(Builder):
         return self.flat(self.apply("MatMul", weights, values)), weights
 
 
-def cross_graph(weights: Checkpoint, shape: Shape, numbers: Numbers) -> Graph:
+def cross_graph(weights: Checkpoint, shape: Shape, limit: Limit) -> Graph:
     """`features` [1, n_frames, width] → the keys and values of each layer, in the shapes that `token_graph` takes."""
-    builder = _Builder(weights, shape, numbers)
+    builder = _Builder(weights, shape, limit)
     builder.laid_out(builder.constant("sizes", np.array([1, -1], np.int64)))
     names, frames = caches("cross", shape.n_layers), builder.flat("features")
     for n in range(shape.n_layers):
@@ -117,7 +117,7 @@ def cross_graph(weights: Checkpoint, shape: Shape, numbers: Numbers) -> Graph:
     return builder.graph([features], names)
 
 
-def token_graph(weights: Checkpoint, shape: Shape, numbers: Numbers, heads: Heads, embeddings: Matrix) -> Graph:
+def token_graph(weights: Checkpoint, shape: Shape, limit: Limit, heads: Heads, embeddings: Matrix) -> Graph:
     """Embedded tokens behind earlier ones → `logits` [n_rows * n_new, n_vocabulary], `present` keys and values.
 
     The logits are still to be multiplied by `scales` [n_rows * n_new, 1] or []: in place, as they are megabytes. And
@@ -130,7 +130,7 @@ def token_graph(weights: Checkpoint, shape: Shape, numbers: Numbers, heads: Head
     too. What is added to scores of attention: `bias` [n_rows, n_new, 1, 1, n_places] and `cross_bias`
     [n_windows, 1, 1, 1, n_frames].
     """
-    builder = _Builder(weights, shape, numbers)
+    builder = _Builder(weights, shape, limit)
     builder.laid_out(builder.apply("Shape", "places", end=2))
     x = builder.flat("embedded")
     watched: list[str] = []

@@ -6,7 +6,7 @@ import numpy as np
 
 from voxtral_streaming.engines.whisper.checkpoint import Checkpoint, Tensor
 from voxtral_streaming.engines.whisper.encoder_graph import encoder_graph
-from voxtral_streaming.engines.whisper.sessions import numbers, session
+from voxtral_streaming.engines.whisper.sessions import session, weight_limit
 
 
 class Encoder:
@@ -14,7 +14,7 @@ class Encoder:
 
     def __init__(self, weights: Checkpoint, *, is_int8: bool, n_threads: int) -> None:
         """Build the graph. Raises `WeightsError`."""
-        self._session = session(encoder_graph(weights, numbers() if is_int8 else None), n_threads)
+        self._session = session(encoder_graph(weights, weight_limit() if is_int8 else None), n_threads)
 
     def encode(self, mel: Tensor) -> Tensor:
         """A spectrogram [n_mels, n_frames] → [1, n_frames / 2, width]."""

@@ -6,18 +6,18 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from voxtral_streaming.engines.whisper.checkpoint import Checkpoint
-from voxtral_streaming.engines.whisper.graph import MICROSOFT, Builder, Graph, Matrix, Numbers, matrix_of, n_layers
+from voxtral_streaming.engines.whisper.graph import MICROSOFT, Builder, Graph, Limit, Matrix, matrix_of, n_layers
 
 TAPS = 3  # frames that a convolution sees at a time
 ALL = 2**62  # frames
 
 
-def encoder_graph(weights: Checkpoint, numbers: Numbers) -> Graph:
+def encoder_graph(weights: Checkpoint, limit: Limit) -> Graph:
     """`mel` [n, n_mels] → `features` [1, n / 2, width]. Raises `WeightsError`.
 
     Convolutions are in float32: they are 5 % of the work, and the first thing to lose what is quiet.
     """
-    builder = _Builder(weights, numbers)
+    builder = _Builder(weights, limit)
     first = builder.convolved("mel", "encoder/conv1", stride=1)
     x = builder.placed(builder.convolved(first, "encoder/conv2", stride=2))
     for n in range(n_layers(weights, "encoder")):
@@ -30,8 +30,8 @@ def encoder_graph(weights: Checkpoint, numbers: Numbers) -> Graph:
 class _Builder(Builder):
     """A graph of the encoder. Tensors are [n_frames, width]: there is one window."""
 
-    def __init__(self, weights: Checkpoint, numbers: Numbers) -> None:
-        super().__init__(weights, numbers)
+    def __init__(self, weights: Checkpoint, limit: Limit) -> None:
+        super().__init__(weights, limit)
         self._n_heads = int(weights.tensor("encoder/num_heads"))
         [self._width] = weights.shape("encoder/layer_norm/gamma")
         self.axis = self.constant("axis_0", np.array([0], np.int64))
@@ -61,7 +61,7 @@ class _Builder(Builder):
 
         Three products and not one: to part what is found costs time and memory.
         """
-        matrix, width = matrix_of(self._weights, name, is_int8=self._numbers is not None), self._width
+        matrix, width = matrix_of(self._weights, name, self._limit), self._width
         rows, scales = self.rows(x)
         found = []
         for n, what in enumerate(("queries", "keys", "values")):

@@ -16,13 +16,13 @@ from voxtral_streaming.engines.whisper.checkpoint import Checkpoint, Tensor
 OPSET = 20  # of ONNX: the first with Gelu
 IR = 9  # the format of the file that goes with it
 MICROSOFT = "com.microsoft"  # operators that only ONNX Runtime has
-MIDDLE = 128  # stands for 0 in what is kept without a sign
-LARGEST = 127  # number
+MIDDLE = 128  # stands for 0 in what is quantised
+LARGEST = 127  # number in 8 bits
 TINY = 1e-12  # a row of zeros has a scale all the same
 LOWEST = 0.17  # Gelu gives nothing below -0.17
 MOST_INSIDE = 4096  # bytes of a constant that is part of the graph: larger ones are given to the session beside it
 
-Numbers: TypeAlias = type[np.int8] | type[np.uint8] | None  # what weights are kept in; None: float32
+Limit: TypeAlias = int | None  # the largest number in 8 bits by which weights are kept; None: they are in float32
 Array: TypeAlias = NDArray[Any]
 
 
@@ -48,12 +48,12 @@ class Matrix:
         return replace(self, scales=self.scales * factors)
 
 
-def matrix_of(weights: Checkpoint, name: str, *, is_int8: bool) -> Matrix:
+def matrix_of(weights: Checkpoint, name: str, limit: Limit) -> Matrix:
     """The matrix of a part of the model. Raises `WeightsError`."""
     values = weights.tensor(f"{name}/weight")
-    if not is_int8:
+    if limit is None:
         return Matrix(values, np.ones(len(values), np.float32))
-    scales: Tensor = np.maximum(np.maximum(values.max(1), -values.min(1)), TINY) / np.float32(LARGEST)
+    scales: Tensor = np.maximum(np.maximum(values.max(1), -values.min(1)), TINY) / np.float32(limit)
     values /= scales[:, None]  # in place: the embeddings of whisper-base are 106 MB
     return Matrix(np.rint(values, out=values).astype(np.int8), scales)
 
@@ -72,9 +72,9 @@ class Builder:
     All that are multiplied have equally many rows.
     """
 
-    def __init__(self, weights: Checkpoint, numbers: Numbers) -> None:
+    def __init__(self, weights: Checkpoint, limit: Limit) -> None:
         self._weights = weights
-        self._numbers = numbers
+        self._limit = limit
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
         self._beside: dict[str, Array] = {}
@@ -105,7 +105,7 @@ class Builder:
 
     def linear(self, x: str, name: str, factors: Tensor | None = None) -> str:
         """[n_rows, width in] → [n_rows, width out], each column times a factor of its own, where there are such."""
-        matrix = matrix_of(self._weights, name, is_int8=self._numbers is not None)
+        matrix = matrix_of(self._weights, name, self._limit)
         bias = self._weights.tensor(f"{name}/bias")
         if factors is not None:
             matrix, bias = matrix.times(factors), bias * factors
@@ -123,23 +123,19 @@ class Builder:
 
     def rows(self, x: str) -> tuple[str, str | None]:
         """It, as matrices are kept, and the scales of its rows."""
-        return (x, None) if self._numbers is None else self.quantised(x)
+        return (x, None) if self._limit is None else self.quantised(x)
 
     def multiplied(self, rows: str, name: str, matrix: Matrix) -> str:
         """Rows times a matrix, each still to be multiplied by its scale."""
-        if self._numbers is None:
+        if self._limit is None:
             return self.apply("MatMul", rows, self.constant(f"{name}/weight", matrix.values.T))
-        zero = MIDDLE if self._numbers == np.uint8 else 0
-        signed = matrix.values.view(self._numbers)
-        numbers = signed ^ self._numbers(zero)  # to count from the middle flips the sign's bit
         return self.apply(
             "MatMulIntegerToFloat",
             rows,
-            self.constant(f"{name}/numbers", numbers.T),
+            self.constant(f"{name}/numbers", matrix.values.T),
             self.constant("one", np.array(1, np.float32)),
             self.constant(f"{name}/scales", matrix.scales),
             self.middle(),
-            self.constant("zero", np.array(zero, self._numbers)),
             domain=MICROSOFT,
         )
 

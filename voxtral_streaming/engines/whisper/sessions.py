@@ -9,6 +9,7 @@ import onnxruntime  # type: ignore[import-untyped]
 
 from voxtral_streaming.engines.whisper.graph import LARGEST, Graph, product_graph
 
+LARGEST_IN_PAIRS = 96  # weights of that size seldom add up to too much, and lose little more in being rounded
 SLOW = ["BiasGeluFusion"]  # of the optimisations: what is fused takes longer than its parts
 
 
@@ -26,8 +27,8 @@ def session(graph: Graph, n_threads: int = 1) -> onnxruntime.InferenceSession:
 
 
 @cache
-def numbers() -> type[np.int8] | type[np.uint8]:
-    """What weights are kept in here: int8 is faster, and wrong where products are added up in 16 bits."""
+def weight_limit() -> int:
+    """The largest number by which weights are kept here: less where two products are added up in 16 bits."""
     values, weights = np.full((1, 64), 255, np.uint8), np.full((64, 16), LARGEST, np.int8)
     [found] = session(product_graph(weights)).run(None, {"values": values})
-    return np.int8 if (found == values.astype(np.int32) @ weights.astype(np.int32)).all() else np.uint8
+    return LARGEST if (found == values.astype(np.int32) @ weights.astype(np.int32)).all() else LARGEST_IN_PAIRS
