@@ -23,7 +23,7 @@ SPEECH = Path(__file__).parent / "page" / "sample.flac"
 SENTENCE = round(7.1 * SAMPLE_RATE)  # samples: the first of it
 N_RUNS = 2  # the better one counts: the first one warms the engine up
 TIMEOUT_S = 1.5  # for all of them; an engine that needs longer gets the least
-SHARE = 1 / 6  # of the engine's time that finals may take, if all sessions speak without a pause
+SHARE = 1 / 5  # of the engine's time that finals may take, if all sessions speak without a pause
 MIN_SESSIONS = 4  # what a busy moment must not be mistaken for
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ async def max_sessions(config: Config, engine: Engine, sentence: Awaitable[Sampl
     """As many as are configured; or else as the engine says that it can take; or else as it has time for.
 
     Partials take half of an engine's time, and finals must not wait for each other. An engine that recognises
-    speech 50 times faster than it is spoken takes eight sessions. `sentence` is awaited only where that is measured.
+    speech 50 times faster than it is spoken takes ten sessions. `sentence` is awaited only where that is measured.
     """
     can = engine.capabilities
     if isinstance(config.server.max_sessions, int):

@@ -110,6 +110,16 @@ def test_no_time_is_later_than_a_window_has(drafts: Drafts) -> None:
     assert drafts.behind(0) == (at(29.9), 1, last, 2, last, 3, last)
 
 
+def test_what_was_decoded_last_is_divided(drafts: Drafts) -> None:
+    drafts.heard(0, samples(2), [at(0), 1, at(2)])
+    drafts.heard(samples(2), samples(9), [at(0), 2, 3, at(4), at(5), 4, at(7)])
+    drafts.divide(samples(6.5), [at(5), 4, at(7)], samples(2))
+    assert drafts.behind(samples(6.5)) == (at(0.5), 4, at(2.5))
+    assert drafts.behind(0) == (at(0), 1, at(2), at(2), 2, 3, at(6), at(7), 4, at(9))
+    drafts.heard(samples(6.5), samples(10), [at(0), 5, at(3)])
+    assert drafts.behind(samples(2)) == (at(0), 2, 3, at(4), at(4.5), 5, at(7.5))
+
+
 def test_what_stands_may_stand_again(drafts: Drafts) -> None:
     drafts.stand(samples(2), [3, 4, at(6)], 0, samples(6))
     drafts.stand(samples(3), [4, at(4)], samples(2), samples(6))

@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_info
 
 from voxtral_streaming.audio.units import SAMPLE_RATE, Samples, seconds
 from voxtral_streaming.config import ModelConfig, StreamingConfig
+from voxtral_streaming.engines.agreement import normalise
 from voxtral_streaming.engines.base import StreamOptions
 from voxtral_streaming.engines.whisper import engine as whisper_engine
 from voxtral_streaming.engines.whisper.engine import WhisperEngine
@@ -91,6 +92,46 @@ async def test_partials_go_on_behind_a_pause(engine: WhisperEngine, clips: list[
     final = await stream.finish()
     stream.close()
     assert final == await finished(engine, np.concatenate(clips[1:3]), 20_000)
+
+
+async def test_partials_go_on_behind_a_pause_that_nobody_heard_up_to(
+    engine: WhisperEngine, clips: list[Samples], asked: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With many streams a lull is not recognised on its own; a partial of what is behind it settles what was before."""
+    monkeypatch.setattr(WhisperEngine, "is_busy", True)
+    stream = engine.open(ENGLISH, 0)
+    stream.feed(clips[1])
+    await stream.flush()
+    assert not asked
+    stream.feed(clips[2])
+    assert stream.newest().start == 0
+    partial = await stream.partial()
+    assert stream.newest().start == len(clips[1])
+    alone = await finished(engine, clips[1], len(clips[1]))
+    before = [normalise(word.text) for word in alone.words]
+    assert [normalise(word) for word in stream.newest().before] == before
+    stream.feed(clips[2][: 2 * SAMPLE_RATE])
+    later = await stream.partial()
+    assert [normalise(word) for word in later.text.split()[: len(alone.words)]] == before
+    assert later.stable.startswith(partial.stable)
+    stream.close()
+
+
+async def test_until_there_is_a_text_it_is_asked_for_sooner(
+    engine: WhisperEngine, clips: list[Samples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intervals = {True: SAMPLE_RATE, False: 2 * SAMPLE_RATE}
+    monkeypatch.setattr(engine, "partial_interval", lambda *, is_first=False: intervals[is_first])
+    stream = engine.open(ENGLISH, 0)
+    for _ in range(2):  # nothing is heard in silence
+        stream.feed(np.zeros(SAMPLE_RATE, np.float32))
+        assert not (await asyncio.wait_for(stream.partial(), 10)).text
+    stream.feed(clips[2][: 2 * SAMPLE_RATE])
+    assert (await stream.partial()).text
+    stream.feed(clips[2][2 * SAMPLE_RATE : 3 * SAMPLE_RATE])
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(stream.partial(), 0.1)
+    stream.close()
 
 
 async def test_a_long_utterance_is_parted_where_sentences_end(engine: WhisperEngine, monologue: Samples) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxtral_streaming.engines.whisper.passages import LONG, SHORTEST, Passage, Passages
+from voxtral_streaming.engines.whisper.passages import BEHIND, LONG, SHORTEST, Passage, Passages
 
 WORDS = (" so", " it", " goes")
 
@@ -29,12 +29,13 @@ def test_nothing_is_settled_without_a_pause_or_enough_speech() -> None:
     assert passages.next(LONG) == Passage(0, LONG)
 
 
-def test_a_long_passage_is_heard_up_to_its_last_pause() -> None:
+def test_a_long_passage_may_be_settled_at_its_pauses() -> None:
     passages = Passages()
-    for pause in (SHORTEST - 1, SHORTEST, SHORTEST + 5):
+    for pause in (SHORTEST - 1, SHORTEST, SHORTEST + 5, LONG + 1 - BEHIND, LONG + 2 - BEHIND):
         passages.pause(pause)
-    assert passages.next(LONG) == Passage(0, LONG)
-    assert passages.next(LONG + 1) == Passage(0, SHORTEST + 5)
+    assert passages.within(passages.next(LONG)) == ()
+    assert passages.next(LONG + 1) == Passage(0, LONG + 1)
+    assert passages.within(passages.next(LONG + 1)) == (LONG + 1 - BEHIND, SHORTEST + 5, SHORTEST)
 
 
 def test_what_was_heard_before_something_was_settled_settles_nothing() -> None:
@@ -42,7 +43,8 @@ def test_what_was_heard_before_something_was_settled_settles_nothing() -> None:
     passages.pause(2 * LONG)
     passages.settle(WORDS, LONG)
     passages.heard(WORDS * 3, Passage(0, 2 * LONG))
-    assert passages.next(3 * LONG) == Passage(LONG, 2 * LONG, WORDS)
+    assert passages.next(3 * LONG) == Passage(LONG, 3 * LONG, WORDS)
+    assert passages.within(Passage(0, 3 * LONG)) == ()
 
 
 @given(st.lists(st.tuples(st.integers(1, 4 * LONG), st.booleans(), st.booleans()), max_size=30))

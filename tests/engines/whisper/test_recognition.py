@@ -21,9 +21,10 @@ from voxtral_streaming.engines.whisper.recognition import (
     has_doubled,
     n_before_repeats,
     recognise_batch,
+    settled,
 )
 from voxtral_streaming.engines.whisper.texts import Breath
-from voxtral_streaming.engines.whisper.windows import LONGEST, MEMORIES, window_for
+from voxtral_streaming.engines.whisper.windows import LAST, LONGEST, MEMORIES, window_for, with_silence
 
 
 def request(
@@ -85,7 +86,7 @@ def test_a_beam_breathes_as_well(model: Whisper, clips: list[Samples]) -> None:
 
 
 def test_a_beam_starts_at_the_first_doubt(model: Whisper, clips: list[Samples]) -> None:
-    [greedy] = recognise_batch(model, [request(clips[2])])
+    [greedy] = recognise_batch(model, [request(clips[1])])
     assert greedy.decoded.attention is not None
     probabilities, draft = greedy.decoded.attention.probabilities, greedy.decoded.draft
     doubt = probabilities.index(min(probabilities))
@@ -199,6 +200,50 @@ def test_where_no_words_are_heard_a_longer_window_decides(model: Whisper, clips:
 def test_there_is_no_window_behind_the_longest(model: Whisper) -> None:
     [silent] = recognise_batch(model, [replace(request(np.zeros(SAMPLE_RATE, np.float32)), window=LONGEST)])
     assert finalised(model, silent).encoded is silent.encoded
+
+
+@pytest.mark.parametrize("n_samples", [SAMPLE_RATE, 2 * SAMPLE_RATE, 3 * SAMPLE_RATE])
+def test_the_silence_behind_a_window_is_its_end(model: Whisper, clips: list[Samples], n_samples: int) -> None:
+    window = window_for(n_samples)
+    [features] = model.encode(clips[2][:n_samples], window).features
+    own, heard, last = window // 2, with_silence(window, n_samples) // 2, LAST // 2
+    assert len(features) == heard
+    assert np.array_equal(features[own:], np.tile(features[own - last : own], (9, 1))[: heard - own])
+
+
+def test_words_before_a_pause_are_settled(model: Whisper, clips: list[Samples]) -> None:
+    """The pause is noticed a tenth of a second after the last word of the first clip."""
+    quiet = np.zeros(SAMPLE_RATE // 2, np.float32)
+    samples, pause = np.concatenate([clips[1], quiet, clips[2]]), 7 * SAMPLE_RATE + len(clips[1])
+    passage = Passage(7 * SAMPLE_RATE, 7 * SAMPLE_RATE + len(samples))
+    whole = replace(request(samples), passage=passage, pauses=(passage.end, pause, passage.start + SAMPLE_RATE))
+    [result] = recognise_batch(model, [whole])
+    [before] = recognise_batch(model, [request(clips[1])])
+    assert result.settled is not None
+    assert result.settled.at == pause  # there are no words behind the first that was asked for
+    assert as_normal(result.decoded)[: result.settled.n_words] == words_of(before)
+
+
+def test_nothing_is_settled_without_a_pause_in_a_loop_or_where_nobody_spoke(
+    model: Whisper, clips: list[Samples]
+) -> None:
+    asked = replace(request(clips[2]), pauses=(SAMPLE_RATE,))
+    [found] = recognise_batch(model, [asked])
+    assert found.settled is not None
+    assert recognise_batch(model, [request(clips[2])])[0].settled is None
+    assert settled(model, asked, found.encoded, replace(found.decoded, is_suspect=True)) is None
+    assert settled(model, replace(asked, pauses=(0, len(clips[2]))), found.encoded, found.decoded) is None
+    silent = replace(request(np.zeros(SAMPLE_RATE, np.float32)), pauses=(SAMPLE_RATE // 2,))
+    assert recognise_batch(model, [silent])[0].settled is None
+
+
+def test_what_a_beam_found_has_words_of_its_own(model: Whisper, clips: list[Samples]) -> None:
+    [found] = recognise_batch(model, [replace(request(clips[2]), pauses=(SAMPLE_RATE,))])
+    sure = replace(found, decoded=replace(found.decoded, logprob=SURE_LOGPROB + 0.1))
+    assert found.settled is not None
+    assert finalised(model, sure).settled == found.settled
+    doubtful = replace(found, decoded=replace(found.decoded, logprob=SURE_LOGPROB - 0.1))
+    assert finalised(model, doubtful).settled is None
 
 
 def test_a_phrase_three_times_in_a_row_is_kept_once() -> None:

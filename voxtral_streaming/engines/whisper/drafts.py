@@ -32,6 +32,12 @@ class Drafts:
         behind = {at: piece for at, piece in self._pieces.items() if at >= end}
         self._pieces = {**before, start: tuple(tokens), **behind}
 
+    def divide(self, at: int, rest: Sequence[int], start: int) -> None:
+        """What was decoded last, from `start` on, is two pieces now: `rest` of it begins at `at`."""
+        piece = self._pieces[start]
+        pieces = {start: piece[: len(piece) - len(rest)], at: self._moved(rest, start - at)}
+        self._pieces = {**self._pieces, **pieces}
+
     def stand(self, until: int, rest: Sequence[int], start: int, end: int) -> None:
         """All up to `until` stands; `rest` of what was decoded from `start` to `end` lies behind it."""
         behind = {at: piece for at, piece in self._pieces.items() if at >= end}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from threadpoolctl import threadpool_limits
 
-from voxtral_streaming.audio.units import SAMPLE_RATE, samples_from_ms
+from voxtral_streaming.audio.units import samples_from_ms, seconds
 from voxtral_streaming.config import ModelConfig, StreamingConfig
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
 from voxtral_streaming.engines.options import check_options
@@ -22,7 +22,7 @@ from voxtral_streaming.engines.whisper.scheduler import Kind, Scheduler, partial
 from voxtral_streaming.engines.whisper.stream import WhisperStream
 from voxtral_streaming.engines.whisper.texts import Breath
 from voxtral_streaming.engines.whisper.weights import model_folder
-from voxtral_streaming.engines.whisper.windows import HOP, LONGEST, SILENCE
+from voxtral_streaming.engines.whisper.windows import MOST
 from voxtral_streaming.errors import EngineFailed
 from voxtral_streaming.memory import give_back
 from voxtral_streaming.transcript import Word
@@ -76,7 +76,7 @@ class WhisperEngine:
             timestamps="word",
             languages=model.languages,
             detects_language=model.is_multilingual,
-            max_utterance_s=(LONGEST * HOP - SILENCE) / SAMPLE_RATE,
+            max_utterance_s=seconds(MOST),
             hears_together=True,
         )
 
@@ -143,12 +143,9 @@ class WhisperEngine:
         return 2 * self._n_live <= self._config.workers
 
     def partial_interval(self, *, is_first: bool = False) -> int:
-        """Samples of new audio between two partials of a stream at most, at the load of this moment.
-
-        The first of an utterance comes after half of it: it is what a reader waits for.
-        """
-        interval = partial_interval(self._shortest_interval, self._n_live, self._cost_s, self._config.workers)
-        return max(self._shortest_interval, interval // 2) if is_first else interval
+        """Samples of new audio between two partials of a stream at most, at the load of this moment."""
+        n_workers = self._config.workers
+        return partial_interval(self._shortest_interval, self._n_live, self._cost_s, n_workers, is_first=is_first)
 
     def wake(self) -> None:
         """Let a thread look again at what waits."""

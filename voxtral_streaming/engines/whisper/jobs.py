@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from voxtral_streaming.engines.whisper.passages import Passage
 from voxtral_streaming.engines.whisper.recognition import Request, Result
 from voxtral_streaming.engines.whisper.scheduler import Kind
-from voxtral_streaming.engines.whisper.windows import memory_for, window_for
+from voxtral_streaming.engines.whisper.windows import memory_for, window_for, with_silence
 from voxtral_streaming.transcript import Word
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ class Recognition(_Asked[Result]):
     @property
     def memory(self) -> int:
         """Frames of the memory of the audio, by which jobs keep company."""
-        return memory_for(window_for(self.heard().n_samples))
+        n_samples = self.heard().n_samples
+        return memory_for(with_silence(window_for(n_samples), n_samples))
 
     def request(self) -> Request:
         """What to recognise now."""

@@ -26,7 +26,7 @@ from voxtral_streaming.engines.whisper.loaded import load
 from voxtral_streaming.engines.whisper.rules import Rules
 from voxtral_streaming.engines.whisper.texts import MOST_AGAIN, Breath, Text, TextDecoder, no_breath
 from voxtral_streaming.engines.whisper.weights import MODEL_FILE
-from voxtral_streaming.engines.whisper.windows import HOP
+from voxtral_streaming.engines.whisper.windows import HOP, LAST, with_silence
 from voxtral_streaming.transcript import Word
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ MAX_NO_SPEECH = 0.6  # openai/whisper transcribe.py
 class Encoded:
     """What the encoder made of a window."""
 
-    features: Tensor  # [1, window / 2, width]
+    features: Tensor  # [1, n_frames / 2, width], of the window and silence behind it
     window: int  # frames
     n_samples: int  # of audio; the rest of the window is silence
 
@@ -148,7 +148,8 @@ class Whisper:
         samples = samples[: window * HOP]
         padded = np.pad(samples, (0, window * HOP - len(samples)))  # [window * HOP]
         mel = self._loaded.spectrogram(padded)[:, :window]  # [n_mels, window]
-        return Encoded(self._encoder(mel), window, len(samples))
+        n_heard = with_silence(window, len(samples))
+        return Encoded(_silenced(self._encoder(mel), n_heard), window, len(samples))
 
     def _encode_silence(self, window: int) -> Tensor:
         """What the encoder makes of silence: [1, window / 2, width]."""
@@ -227,6 +228,12 @@ class Whisper:
         else:
             raise AssertionError("our own decoder keeps what it heeded")
         return [Word(word.strip(), *span) for word, span in zip(decoded.words, found, strict=True)]
+
+
+def _silenced(features: Tensor, n_frames: int) -> Tensor:
+    """A window [1, window / 2, width], with its end behind it again and again: [1, n_frames / 2, width]."""
+    own, last = features.shape[1], LAST // 2
+    return np.take(features, [*range(own), *np.resize(range(own - last, own), n_frames // 2 - own)], axis=1)
 
 
 def n_said(tokens: Sequence[int], first_time: int, end: int) -> int:

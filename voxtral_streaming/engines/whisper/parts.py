@@ -15,7 +15,7 @@ import numpy as np
 from voxtral_streaming.audio.units import Samples, samples_from_ms, samples_from_seconds
 from voxtral_streaming.transcript import Word
 
-LONGEST_PART = samples_from_seconds(14.5)  # with the silence behind it, what a memory of 16 s holds
+LONGEST_PART = samples_from_seconds(14.5)  # with the silence behind it, what a memory of 17 s holds
 LATE = samples_from_seconds(22.0)  # of an utterance: with 24 s it may be ended at any gap, and is wanted at once
 SHORTEST_LATE = samples_from_seconds(6.0)  # of a part that ends there: what is behind less is soon made final
 SEARCHED = samples_from_seconds(4.0)  # the end of it, in which the lull is looked for

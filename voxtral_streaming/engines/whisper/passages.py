@@ -1,17 +1,18 @@
 """Which part of a growing utterance its partials hear again. Pure: no model, no clock.
 
-What was recognised up to a pause is settled: partials go on behind it, so that what they cost depends on how long
-ago the speaker last paused, and not on how long he has been speaking. The final hears everything once more.
+The words before a pause are settled: partials go on behind it, so that what they cost depends on how long ago the
+speaker last paused, and not on how long he has been speaking. The final hears everything once more.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from voxtral_streaming.audio.units import SAMPLE_RATE
+from voxtral_streaming.audio.units import SAMPLE_RATE, exact_div
 
 SHORTEST = 3 * SAMPLE_RATE  # samples of a passage that may be settled: with less, the model has too little context
-LONG = 6 * SAMPLE_RATE  # samples of a passage that is better heard up to a pause in it, where there was one
+LONG = 6 * SAMPLE_RATE  # samples of a passage that is better settled up to a pause in it, where there was one
+BEHIND = exact_div(SAMPLE_RATE, 2)  # samples behind that pause, at least: enough to hear where its last word ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Passage:
 class Passages:
     """The settled part of an utterance, and the passage behind it. Positions are samples of the utterance.
 
-    One thread settles; `next` may be called by any.
+    One thread settles; `next` and `within` may be called by any.
     """
 
     def __init__(self) -> None:
@@ -50,10 +51,14 @@ class Passages:
 
     def next(self, end: int) -> Passage:
         """What a partial hears of an utterance that is known up to `end`."""
-        start, words = self._settled.start, self._settled.before
-        if end - start > LONG:
-            end = max((pause for pause in self._pauses if pause - start >= SHORTEST), default=end)
-        return Passage(start, end, words)
+        return Passage(self._settled.start, end, self._settled.before)
+
+    def within(self, passage: Passage) -> tuple[int, ...]:
+        """The pauses at which a passage may be settled once it is heard, the latest first."""
+        if passage.start != self.start or passage.n_samples <= LONG:
+            return ()
+        first, last = passage.start + SHORTEST, passage.end - BEHIND
+        return tuple(pause for pause in self._pauses[::-1] if first <= pause <= last)
 
     def heard(self, words: tuple[str, ...], passage: Passage) -> None:
         """All words up to the end of a passage are known: they are settled if the speaker paused there."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from voxtral_streaming.audio.units import Samples, samples_from_seconds
+from voxtral_streaming.audio.units import Samples, samples_from_seconds, seconds
 from voxtral_streaming.engines.whisper.model import Decoded, Encoded, Whisper
 from voxtral_streaming.engines.whisper.passages import Passage
 from voxtral_streaming.engines.whisper.texts import Breath, no_breath
@@ -18,6 +18,7 @@ SURE_LOGPROB = -0.35  # mean log probability of a token at which a beam finds no
 SURE_TOKEN = 0.5  # probability of a token at which a beam has nothing better to start with
 LEAST_HEARD = samples_from_seconds(1.0)  # of a text that ends long before its audio
 MOST_UNHEARD = samples_from_seconds(2.0)  # of audio behind a text: with more, the rest is recognised alone
+EARLY_S = 0.05  # before the place where a pause was noticed: a word that begins so much earlier was said before it
 MIN_DOUBLED = 4  # words: a shorter phrase may well be said twice
 
 
@@ -32,6 +33,15 @@ class Request:
     passage: Passage  # where they stand in the utterance
     n_fed: int  # samples of the utterance that there were, those behind the passage included
     draft: tuple[int, ...] = ()  # what may come of it
+    pauses: tuple[int, ...] = ()  # samples of the utterance at which it may be settled, the best first
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How much of a passage may stand for partials: all before a pause."""
+
+    n_words: int
+    at: int  # sample of the utterance
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +51,7 @@ class Result:
     request: Request
     encoded: Encoded
     decoded: Decoded
+    settled: Settled | None = None
 
     @property
     def n_heard(self) -> int:
@@ -58,7 +69,22 @@ def recognise_batch(model: Whisper, requests: Sequence[Request], breathe: Breath
         encoded.append(model.encode(request.samples, request.window))
     languages = [language_of(model, request, window) for request, window in zip(requests, encoded, strict=True)]
     decoded = model.decode(encoded, languages, [request.draft for request in requests], breathe)
-    return [Result(request, encoded[n], _without_loop(decoded[n])) for n, request in enumerate(requests)]
+    return [
+        Result(request, encoded[n], _without_loop(decoded[n]), settled(model, request, encoded[n], decoded[n]))
+        for n, request in enumerate(requests)
+    ]
+
+
+def settled(model: Whisper, request: Request, encoded: Encoded, decoded: Decoded) -> Settled | None:
+    """What was said before the best pause that has words on both sides; None where there is none, or a loop."""
+    if not request.pauses or decoded.is_suspect:
+        return None
+    words = model.align(encoded, decoded)
+    for at in request.pauses:
+        n = sum(word.start < seconds(at - request.passage.start) - EARLY_S for word in words)
+        if 0 < n < len(words):
+            return Settled(n, at)
+    return None
 
 
 def finalised(model: Whisper, result: Result, breathe: Breath = no_breath) -> Result:
@@ -77,7 +103,7 @@ def finalised(model: Whisper, result: Result, breathe: Breath = no_breath) -> Re
         decoded = result.decoded
         if has_words and _is_doubtful(decoded):
             decoded = _searched(model, result, breathe)
-    return replace(result, decoded=_without_loop(decoded))
+    return replace(result, decoded=_without_loop(decoded), settled=None)
 
 
 def _searched(model: Whisper, result: Result, breathe: Breath) -> Decoded:

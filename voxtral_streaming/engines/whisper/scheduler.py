@@ -19,6 +19,7 @@ from voxtral_streaming.audio.units import samples_from_seconds
 
 PARTIAL_SHARE = 0.5  # of the time of all workers that partials may have
 RAREST = samples_from_seconds(1.2)  # new samples after which a stream asks for a partial, on any machine
+FIRST_SHARE = 0.4  # of the new samples between two partials: after so many a stream without a text asks for one
 TOO_LONG = samples_from_seconds(2.0)  # for a stream to wait for one
 FEW = 2  # streams that have waited too long: of more, none goes before a whole text
 
@@ -97,10 +98,12 @@ def _ranks_with(first: Job, other: Job) -> bool:
     return first.kind == other.kind or max(first.kind, other.kind) < Kind.PARTIAL
 
 
-def partial_interval(shortest: int, n_streams: int, cost_s: float, n_workers: int) -> int:
+def partial_interval(shortest: int, n_streams: int, cost_s: float, n_workers: int, *, is_first: bool = False) -> int:
     """New samples between two partials of a stream, so that partials take their share of the workers' time and no more.
 
     `shortest` is the interval of an idle machine in samples, `cost_s` what a partial costs a worker in seconds. Where
-    even `RAREST` is too often, the queue makes them rarer still, alike for all.
+    even `RAREST` is too often, the queue makes them rarer still, alike for all. The first text of an utterance is asked
+    for sooner: it is what a reader waits for.
     """
-    return max(shortest, min(RAREST, samples_from_seconds(n_streams * cost_s / (PARTIAL_SHARE * n_workers))))
+    interval = min(RAREST, samples_from_seconds(n_streams * cost_s / (PARTIAL_SHARE * n_workers)))
+    return max(shortest, round(FIRST_SHARE * interval) if is_first else interval)

@@ -80,7 +80,7 @@ class WhisperStream:
 
     async def _heard_more(self) -> None:
         """Wait for enough new audio for a partial."""
-        while self._n_new < self._engine.partial_interval(is_first=not self._n_heard):
+        while self._n_new < self._engine.partial_interval(is_first=not self._hypothesis.text):
             self._grown.clear()
             await self._grown.wait()
             if self._is_closed:
@@ -97,8 +97,8 @@ class WhisperStream:
 
     @property
     def waited(self) -> int:
-        """Samples that were fed since the newest hypothesis was begun; twice as many before the first, missed most."""
-        return self._n_new if self._n_heard else 2 * self._n_new
+        """Samples that were fed since the newest hypothesis was begun; twice as many without a text, missed most."""
+        return self._n_new if self._hypothesis.text else 2 * self._n_new
 
     async def flush(self) -> Hypothesis:
         """The whole text of all that was fed so far: what can be had at once; asked again, what will be final."""
@@ -162,8 +162,8 @@ class WhisperStream:
         if language is None and passage.start:
             language = self._hypothesis.language
         n_fed, samples = self._n_samples, self._between(passage.start, passage.end)
-        draft = self._drafts.behind(passage.start)
-        return Request(samples, window_for(len(samples)), language, options.likely_language, passage, n_fed, draft)
+        window, likely, draft = window_for(len(samples)), options.likely_language, self._drafts.behind(passage.start)
+        return Request(samples, window, language, likely, passage, n_fed, draft, self._passages.within(passage))
 
     def _between(self, start: int, end: int) -> Samples:
         samples: Samples = np.concatenate(self._blocks[:])[start:end].copy()  # the rest need not stay
@@ -209,6 +209,14 @@ class WhisperStream:
         if passage.end > self._passages.start:  # partials have no need of whole sentences: they go on behind the lull
             self._passages.settle(continued(passage.before, decoded.words), passage.end)
         self._draft = self._whole = self._completion = None
+
+    def _settle(self, result: Result) -> None:
+        """Let partials go on behind a pause in what was heard."""
+        passage, decoded, settled = result.request.passage, result.decoded, result.settled
+        if settled is not None and passage.start == self._passages.start:
+            n, at = settled.n_words, settled.at
+            self._drafts.divide(at, decoded.draft_behind(n), passage.start)
+            self._passages.settle(continued(passage.before, decoded.words[:n]), at)
 
     def _drop_partial(self) -> None:
         """What is asked for now hears all that the partial would."""
@@ -309,6 +317,7 @@ class WhisperStream:
         words = continued(passage.before, decoded.words)
         if not decoded.is_suspect:
             self._passages.heard(words, passage)
+            self._settle(result)
         stable, tentative = self._agreement.update(words, passage.end)
         self._hypothesis = Hypothesis("".join(stable).lstrip(), "".join(tentative), (), decoded.language)
         return self._hypothesis
