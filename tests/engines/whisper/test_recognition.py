@@ -34,6 +34,10 @@ def request(
     return Request(samples, window, language, None, Passage(0, len(samples)), len(samples), draft)
 
 
+def with_pauses(request: Request, *pauses: int) -> Request:
+    return replace(request, passage=replace(request.passage, pauses=pauses))
+
+
 def final(model: Whisper, request: Request) -> Result:
     return finalised(model, recognise_batch(model, [request])[0])
 
@@ -214,10 +218,10 @@ def test_the_silence_behind_a_window_is_its_end(model: Whisper, clips: list[Samp
 def test_words_before_a_pause_are_settled(model: Whisper, clips: list[Samples]) -> None:
     """The pause is noticed a tenth of a second after the last word of the first clip."""
     quiet = np.zeros(SAMPLE_RATE // 2, np.float32)
-    samples, pause = np.concatenate([clips[1], quiet, clips[2]]), 7 * SAMPLE_RATE + len(clips[1])
-    passage = Passage(7 * SAMPLE_RATE, 7 * SAMPLE_RATE + len(samples))
-    whole = replace(request(samples), passage=passage, pauses=(passage.end, pause, passage.start + SAMPLE_RATE))
-    [result] = recognise_batch(model, [whole])
+    samples, start = np.concatenate([clips[1], quiet, clips[2]]), 7 * SAMPLE_RATE
+    end, pause = start + len(samples), start + len(clips[1])
+    passage = Passage(start, end, (), (end, pause, start + SAMPLE_RATE))
+    [result] = recognise_batch(model, [replace(request(samples), passage=passage)])
     [before] = recognise_batch(model, [request(clips[1])])
     assert result.settled is not None
     assert result.settled.at == pause  # there are no words behind the first that was asked for
@@ -227,18 +231,18 @@ def test_words_before_a_pause_are_settled(model: Whisper, clips: list[Samples]) 
 def test_nothing_is_settled_without_a_pause_in_a_loop_or_where_nobody_spoke(
     model: Whisper, clips: list[Samples]
 ) -> None:
-    asked = replace(request(clips[2]), pauses=(SAMPLE_RATE,))
+    asked = with_pauses(request(clips[2]), SAMPLE_RATE)
     [found] = recognise_batch(model, [asked])
     assert found.settled is not None
     assert recognise_batch(model, [request(clips[2])])[0].settled is None
     assert settled(model, asked, found.encoded, replace(found.decoded, is_suspect=True)) is None
-    assert settled(model, replace(asked, pauses=(0, len(clips[2]))), found.encoded, found.decoded) is None
-    silent = replace(request(np.zeros(SAMPLE_RATE, np.float32)), pauses=(SAMPLE_RATE // 2,))
+    assert settled(model, with_pauses(asked, 0, len(clips[2])), found.encoded, found.decoded) is None
+    silent = with_pauses(request(np.zeros(SAMPLE_RATE, np.float32)), SAMPLE_RATE // 2)
     assert recognise_batch(model, [silent])[0].settled is None
 
 
 def test_what_a_beam_found_has_words_of_its_own(model: Whisper, clips: list[Samples]) -> None:
-    [found] = recognise_batch(model, [replace(request(clips[2]), pauses=(SAMPLE_RATE,))])
+    [found] = recognise_batch(model, [with_pauses(request(clips[2]), SAMPLE_RATE)])
     sure = replace(found, decoded=replace(found.decoded, logprob=SURE_LOGPROB + 0.1))
     assert found.settled is not None
     assert finalised(model, sure).settled == found.settled

@@ -112,9 +112,9 @@ def test_every_job_runs_once_and_none_waits_for_a_lower_rank(jobs: list[Work], m
 
 def test_partials_take_half_of_the_time_of_the_workers() -> None:
     assert partial_interval(4800, n_streams=1, cost_s=0.1, n_workers=2) == 4800
-    assert partial_interval(4800, n_streams=16, cost_s=0.06, n_workers=2) == round(0.96 * 16_000)
-    assert partial_interval(4800, n_streams=24, cost_s=0.06, n_workers=2) == RAREST
-    assert partial_interval(4800, n_streams=16, cost_s=0.06, n_workers=4) == round(0.48 * 16_000)
+    assert partial_interval(4800, n_streams=16, cost_s=0.07, n_workers=2) == round(1.12 * 16_000)
+    assert partial_interval(4800, n_streams=24, cost_s=0.07, n_workers=2) == RAREST
+    assert partial_interval(4800, n_streams=16, cost_s=0.07, n_workers=4) == round(0.56 * 16_000)
 
 
 def test_the_first_text_is_asked_for_sooner_but_not_before_an_idle_machine_would() -> None:

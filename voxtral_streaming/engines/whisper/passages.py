@@ -22,6 +22,7 @@ class Passage:
     start: int
     end: int
     before: tuple[str, ...] = ()
+    pauses: tuple[int, ...] = ()  # samples of the utterance at which it may be settled once it is heard, the best first
 
     @property
     def n_samples(self) -> int:
@@ -32,7 +33,7 @@ class Passage:
 class Passages:
     """The settled part of an utterance, and the passage behind it. Positions are samples of the utterance.
 
-    One thread settles; `next` and `within` may be called by any.
+    One thread settles; `next` may be called by any.
     """
 
     def __init__(self) -> None:
@@ -51,14 +52,10 @@ class Passages:
 
     def next(self, end: int) -> Passage:
         """What a partial hears of an utterance that is known up to `end`."""
-        return Passage(self._settled.start, end, self._settled.before)
-
-    def within(self, passage: Passage) -> tuple[int, ...]:
-        """The pauses at which a passage may be settled once it is heard, the latest first."""
-        if passage.start != self.start or passage.n_samples <= LONG:
-            return ()
-        first, last = passage.start + SHORTEST, passage.end - BEHIND
-        return tuple(pause for pause in self._pauses[::-1] if first <= pause <= last)
+        settled = self._settled
+        first, last = settled.start + SHORTEST, end - BEHIND
+        pauses = tuple(pause for pause in self._pauses[::-1] if first <= pause <= last)
+        return Passage(settled.start, end, settled.before, pauses if end - settled.start > LONG else ())
 
     def heard(self, words: tuple[str, ...], passage: Passage) -> None:
         """All words up to the end of a passage are known: they are settled if the speaker paused there."""

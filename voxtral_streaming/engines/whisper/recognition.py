@@ -33,7 +33,6 @@ class Request:
     passage: Passage  # where they stand in the utterance
     n_fed: int  # samples of the utterance that there were, those behind the passage included
     draft: tuple[int, ...] = ()  # what may come of it
-    pauses: tuple[int, ...] = ()  # samples of the utterance at which it may be settled, the best first
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +76,10 @@ def recognise_batch(model: Whisper, requests: Sequence[Request], breathe: Breath
 
 def settled(model: Whisper, request: Request, encoded: Encoded, decoded: Decoded) -> Settled | None:
     """What was said before the best pause that has words on both sides; None where there is none, or a loop."""
-    if not request.pauses or decoded.is_suspect:
+    if not request.passage.pauses or decoded.is_suspect:
         return None
     words = model.align(encoded, decoded)
-    for at in request.pauses:
+    for at in request.passage.pauses:
         n = sum(word.start < seconds(at - request.passage.start) - EARLY_S for word in words)
         if 0 < n < len(words):
             return Settled(n, at)

@@ -162,8 +162,8 @@ class WhisperStream:
         if language is None and passage.start:
             language = self._hypothesis.language
         n_fed, samples = self._n_samples, self._between(passage.start, passage.end)
-        window, likely, draft = window_for(len(samples)), options.likely_language, self._drafts.behind(passage.start)
-        return Request(samples, window, language, likely, passage, n_fed, draft, self._passages.within(passage))
+        draft = self._drafts.behind(passage.start)
+        return Request(samples, window_for(len(samples)), language, options.likely_language, passage, n_fed, draft)
 
     def _between(self, start: int, end: int) -> Samples:
         samples: Samples = np.concatenate(self._blocks[:])[start:end].copy()  # the rest need not stay
