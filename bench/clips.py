@@ -16,7 +16,7 @@ from voxtral_streaming.audio.units import SAMPLE_RATE, Samples
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_SPEECH = ROOT.parent / "shared" / "speech"
-SAMPLE = ROOT / "voxtral_streaming" / "server" / "page" / "sample.flac"
+SAMPLE = ROOT / "voxtral_streaming" / "server" / "page" / "sample.wav"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from voxtral_streaming.cli.serving import address
@@ -22,6 +23,7 @@ def test_it_says_where_it_is_once_it_can_be_reached(start: Any, port: int, tmp_p
         assert log[-1], "the server ended"
     assert log[-1].startswith(f"voxtral: ready on http://127.0.0.1:{port} (whisper")
     assert httpx.get(f"http://127.0.0.1:{port}/health/ready", verify=False).status_code == 200
+    assert len(psutil.Process(command.pid).children()) == 1  # the engine: nothing was decoded yet
     command.send_signal(signal.SIGTERM)
     out, err = command.communicate(timeout=20)
     assert (command.returncode, out) == (0, b"")

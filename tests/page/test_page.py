@@ -66,7 +66,7 @@ def test_sample_is_heard_as_it_is_played(page: Page) -> None:
 
 def test_dropped_file_becomes_a_transcript(page: Page, tmp_path: Path) -> None:
     page.driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
-    drop(page, "speech.flac")
+    drop(page, "speech.wav")
     page.until(lambda: page.lines)
     assert error_rate(page, f"{FIRST} {SECOND}") <= MAX_ERROR
     assert save(page, tmp_path / "speech.txt") == "".join(f"{line}\n" for line in page.lines)
@@ -88,7 +88,7 @@ def drop(page: Page, name: str) -> None:
     page.driver.execute_async_script(
         """
         const [name, done] = arguments;
-        fetch("page/sample.flac").then((response) => response.blob()).then((recording) => {
+        fetch("page/sample.wav").then((response) => response.blob()).then((recording) => {
           const dataTransfer = new DataTransfer();
           dataTransfer.items.add(new File([recording], name));
           document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
@@ -101,7 +101,7 @@ def drop(page: Page, name: str) -> None:
 
 def test_copies(page: Page) -> None:
     page.allow("clipboardReadWrite", "clipboardSanitizedWrite")
-    page["file"].send_keys(str(PAGE / "sample.flac"))
+    page["file"].send_keys(str(PAGE / "sample.wav"))
     page.until(lambda: page.lines)
     page.find('[data-action="copy"]').click()
     page.until(lambda: page.find('[data-action="copy"]').text == "Copied")

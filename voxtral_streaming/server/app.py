@@ -15,7 +15,6 @@ from fastapi_offline import FastAPIOffline
 from voxtral_streaming.config import Config
 from voxtral_streaming.server import (
     audio_api,
-    capacity,
     chat_api,
     deepgram_api,
     files,
@@ -30,7 +29,6 @@ from voxtral_streaming.server import (
 from voxtral_streaming.server.auth import PUBLIC_FOLDER, Guard
 from voxtral_streaming.server.dialects.native import Native
 from voxtral_streaming.server.service import Service
-from voxtral_streaming.server.tasks import meanwhile
 from voxtral_streaming.server.tokens import Tokens
 from voxtral_streaming.transcriber import Transcriber
 
@@ -69,8 +67,8 @@ def create_app(config: Config, transcriber: Transcriber) -> FastAPI:
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Load the model before the first request, and let go of it after the last."""
     service: Service = app.state.service
-    async with meanwhile(capacity.sample(service.config)) as sample, service.transcriber:
-        await service.open(sample)
+    async with service.transcriber:
+        await service.open()
         try:
             yield
         finally:

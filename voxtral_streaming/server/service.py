@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from voxtral_streaming.audio.units import Samples
 from voxtral_streaming.config import Config
 from voxtral_streaming.engines.base import Supervised
 from voxtral_streaming.server import capacity
@@ -60,9 +59,9 @@ class Service:
             metrics.supervise(supervised)
         return cls(config, transcriber, metrics, sessions, uploads, asyncio.Semaphore(UPLOADS_AT_ONCE), supervised)
 
-    async def open(self, sentence: Awaitable[Samples]) -> None:
-        """Find out how many sessions the engine, which is loaded now, can serve: how fast it hears a sentence."""
-        self.sessions.limit = await capacity.max_sessions(self.config, self.transcriber.engine, sentence)
+    async def open(self) -> None:
+        """Find out how many sessions the engine, which is loaded now, can serve."""
+        self.sessions.limit = await capacity.max_sessions(self.config, self.transcriber.engine)
 
     def begin(self, session: Coroutine[Any, Any, None], stay: AbstractContextManager[object]) -> None:
         """Run a live session in a task of its own, inside `stay`."""

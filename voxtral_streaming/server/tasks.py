@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -36,16 +35,6 @@ async def unless(interruption: Coroutine[Any, Any, None], work: Coroutine[Any, A
         return working.result() if working.done() else interrupting.result()
     finally:
         await _end(tasks)
-
-
-@asynccontextmanager
-async def meanwhile(work: Coroutine[Any, Any, First]) -> AsyncIterator[asyncio.Task[First]]:
-    """Let work go on during a block; what is not done at its end is cancelled."""
-    task = asyncio.create_task(work)
-    try:
-        yield task
-    finally:
-        await _end([task])
 
 
 async def left(request: Request) -> None:

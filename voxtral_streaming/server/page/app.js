@@ -142,7 +142,7 @@ $("microphone").onclick = () => {
   if (state === "live") live.finish();
   else listen("Microphone", openMicrophone);
 };
-$("sample").onclick = () => listen("Sense and Sensibility, read aloud", () => openRecording("page/sample.flac"));
+$("sample").onclick = () => listen("Sense and Sensibility, read aloud", () => openRecording("page/sample.wav"));
 $("choose").onclick = () => $("file").click();
 $("file").onchange = () => {
   transcribeFiles([...$("file").files]);
