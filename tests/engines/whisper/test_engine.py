@@ -117,6 +117,16 @@ async def test_partials_go_on_behind_a_pause_that_nobody_heard_up_to(
     stream.close()
 
 
+@pytest.mark.parametrize(("language", "told"), [(None, None), ("en", "en")])
+async def test_where_nothing_is_said_no_language_is_guessed(
+    engine: WhisperEngine, language: str | None, told: str | None
+) -> None:
+    stream = engine.open(StreamOptions(language), 0)
+    stream.feed(np.random.default_rng(0).normal(0, 0.03, SAMPLE_RATE).astype(np.float32))
+    assert await stream.finish() == Hypothesis(language=told)
+    stream.close()
+
+
 async def test_until_there_is_a_text_it_is_asked_for_sooner(
     engine: WhisperEngine, clips: list[Samples], monkeypatch: pytest.MonkeyPatch
 ) -> None:

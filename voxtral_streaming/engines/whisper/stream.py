@@ -118,7 +118,7 @@ class WhisperStream:
             self._is_whole_awaited = False
 
     async def finish(self) -> Hypothesis:
-        """The final text of all that was fed, with its words."""
+        """The final text of all that was fed, with its words; if there are none, in no language that was guessed."""
         if not self._n_samples:
             return Hypothesis()
         self._drop_partial()
@@ -129,7 +129,8 @@ class WhisperStream:
             result, last = await self._completed(kind)
         words, timed = self._parted.followed_by(result.decoded.words, last)
         placed = self._placed(timed) if self._options.words else ()
-        return Hypothesis("".join(words).strip(), "", placed, result.decoded.language)
+        language = result.decoded.language if words else self._options.language
+        return Hypothesis("".join(words).strip(), "", placed, language)
 
     def close(self) -> None:
         """Give up what still waits."""
