@@ -34,6 +34,7 @@ FLOORS = (  # from the ground up; a room sees its own floor and those below
     (
         "voxtral_streaming.recognise",
         "voxtral_streaming.utterance",
+        "voxtral_streaming.pace",
         "voxtral_streaming.silences",
         "voxtral_streaming.asking",
     ),

@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from voxtral_streaming.audio.units import Samples
+from voxtral_streaming.audio.units import SAMPLE_RATE, Samples
 from voxtral_streaming.engines.base import Capabilities, StreamOptions
 from voxtral_streaming.errors import CorruptAudio, EngineFailed, UnsupportedOption
 from voxtral_streaming.recognise import Audio, Clear, Flush, Tick, recognise
@@ -156,6 +156,19 @@ async def test_utterances_come_in_order_each_with_its_positions() -> None:
 
 async def test_the_end_of_the_audio_ends_the_last_utterance() -> None:
     assert [final.text for final in finals(await events(blocks([1, 2]), EchoEngine()))] == ["12"]
+
+
+async def test_an_utterance_that_comes_faster_than_it_is_spoken_lets_others_go_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("voxtral_streaming.pace.AHEAD_S", 0)
+    monkeypatch.setattr("voxtral_streaming.pace.MOST_S", 3 / SAMPLE_RATE)
+    now = iter([0.0, 10.0, 20.0, 20.0, 30.0])
+    monkeypatch.setattr("voxtral_streaming.recognise.monotonic", lambda: next(now))
+    engine = EchoEngine()
+    told = await events(blocks([1, 0], [2, 0], [3, 0], [4, 0]), engine)
+    assert [options.is_ahead for options in engine.opened] == [False, False, True, False]
+    assert [final.text for final in finals(told)] == ["1", "2", "3", "4"]
 
 
 async def test_silence_tells_nothing() -> None:

@@ -10,12 +10,14 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from time import monotonic
 from typing import TypeAlias
 
 import numpy as np
 
 from voxtral_streaming.audio.units import Samples, samples_from_ms
 from voxtral_streaming.engines.base import Engine, StreamOptions
+from voxtral_streaming.pace import Pace
 from voxtral_streaming.transcript import Answer, Cleared, Event, Flushed, Heard
 from voxtral_streaming.utterance import Utterance
 from voxtral_streaming.vad.activity import Activity, Endpoint, Endpointer, SpeechStarted
@@ -93,6 +95,7 @@ class _Listener:
         self._engine = engine
         self._options = options
         self._max_backlog = max_backlog
+        self._pace = Pace(monotonic())
         self._started: asyncio.Queue[Utterance | Answer | None] = asyncio.Queue()
         self._utterances: list[Utterance] = []  # the open one, and those whose finals are awaited
         self._open: Utterance | None = None
@@ -131,7 +134,9 @@ class _Listener:
             self._started.put_nowait(await self._answer(block))
             return
         for start in range(0, len(block), MAX_BLOCK):
-            await self._take(self._endpointer.feed(block[start : start + MAX_BLOCK]))
+            part = block[start : start + MAX_BLOCK]
+            self._pace.take(len(part), monotonic())
+            await self._take(self._endpointer.feed(part))
             await asyncio.sleep(0)  # other sessions share this event loop
 
     async def _answer(self, asked: Flush | Clear | Tick) -> Answer:
@@ -165,7 +170,7 @@ class _Listener:
         can = self._engine.capabilities
         if self._options.language is None and can.detects_language and can.tells_language:
             await self._wait_while(lambda: self._options.likely_language is None and bool(self._utterances))
-        stream = self._engine.open(self._options, at)
+        stream = self._engine.open(replace(self._options, is_ahead=self._pace.is_ahead), at)
         utterance = Utterance(self._n_utterances, at, stream, partials=self._options.partials)
         self._n_utterances += 1
         self._utterances.append(utterance)

@@ -394,6 +394,15 @@ class TestPressure:
         finals = await finals_of(connect, server, audio, frame=32_000, partials=False)
         assert len(finals) == 40
 
+    async def test_who_sends_faster_than_anybody_speaks_lets_others_go_first(
+        self, launch: Launch, accounting: type[AccountingEngine], connect: Connect, sound: Sound
+    ) -> None:
+        server = launch(accounting())
+        await finals_of(connect, server, sound.utterances(*[1.5] * 40), frame=32_000, partials=False)
+        ahead = [options.is_ahead for options in server.engine.options]
+        assert not ahead[0]
+        assert ahead[-1]
+
     async def test_reading_stops_at_the_backlog(
         self, launch: Launch, accounting: type[AccountingEngine], connect: Connect, sound: Sound
     ) -> None:

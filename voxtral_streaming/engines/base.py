@@ -56,9 +56,15 @@ class StreamOptions:
     delay_ms: int | None = None  # look-ahead of a streaming model
     partials: bool = True  # False: only `finish` decodes
     is_live: bool = True  # False: a recording, which lets those go first who speak now
+    is_ahead: bool = False  # live, but faster than it is spoken: it lets them go first, too
     words: bool = True  # finals have words with times
     conversation: tuple[Turn, ...] = ()  # to be answered, instead of transcribing; the audio stands in it once
     most_tokens: int | None = None  # of the answer; None: as many as there is room for
+
+    @property
+    def is_spoken(self) -> bool:
+        """Whether somebody speaks now, and waits."""
+        return self.is_live and not self.is_ahead
 
 
 class Stream(Protocol):
@@ -87,7 +93,7 @@ class Stream(Protocol):
     async def finish(self) -> Hypothesis:
         """The final text of all that was fed, with its words; everything is stable.
 
-        A pure function of the samples fed and the options: neither blocks nor load change it.
+        A pure function of the samples fed and the options, `is_ahead` left out: neither blocks nor load change it.
         """
 
     def close(self) -> None:

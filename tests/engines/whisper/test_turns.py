@@ -19,6 +19,7 @@ from voxtral_streaming.engines.whisper.model import Whisper
 from voxtral_streaming.engines.whisper.parts import LONGEST_PART
 from voxtral_streaming.engines.whisper.scheduler import Kind
 from voxtral_streaming.engines.whisper.stream import WhisperStream
+from voxtral_streaming.transcript import Hypothesis
 
 if TYPE_CHECKING:
     from tests.engines.whisper.conftest import Gate, Jobs
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
 ENGLISH = StreamOptions(language="en")
 
 
-async def test_final_of_a_speaker_overtakes_those_of_a_recording(
-    engine: WhisperEngine, clips: list[Samples], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("patient", [replace(ENGLISH, partials=False, is_live=False), replace(ENGLISH, is_ahead=True)])
+async def test_final_of_a_speaker_overtakes_those_for_which_nobody_waits(
+    engine: WhisperEngine, clips: list[Samples], monkeypatch: pytest.MonkeyPatch, patient: StreamOptions
 ) -> None:
     monkeypatch.setattr("voxtral_streaming.engines.whisper.engine.MAX_BATCH", 1)
     order: list[str] = []
@@ -39,12 +41,28 @@ async def test_final_of_a_speaker_overtakes_those_of_a_recording(
         stream.close()
         order.append(name)
 
-    recorded = StreamOptions(language="en", partials=False, is_live=False)
-    recordings = [asyncio.create_task(finish("recorded", recorded)) for _ in range(8)]
+    others = [asyncio.create_task(finish("patient", patient)) for _ in range(8)]
     await asyncio.sleep(0)  # all of them have asked
-    await finish("live", ENGLISH)
-    assert order.index("live") <= 4  # two workers had a turn under way, and may have had one more
-    await asyncio.gather(*recordings)
+    await finish("spoken", ENGLISH)
+    assert order.index("spoken") <= 4  # two workers had a turn under way, and may have had one more
+    await asyncio.gather(*others)
+
+
+async def test_what_comes_faster_than_it_is_spoken_waits_in_all_it_asks_and_says_the_same(
+    engine: WhisperEngine, clips: list[Samples], asked: Jobs
+) -> None:
+    finals = list[Hypothesis]()
+    for options in (ENGLISH, replace(ENGLISH, is_ahead=True)):
+        asked.clear()
+        stream = engine.open(options, 0)
+        stream.feed(clips[1])
+        assert (await stream.partial()).text
+        for _ in range(2):
+            await stream.flush()
+        finals.append(await stream.finish())
+        stream.close()
+        assert ({job.kind for job in asked} == {Kind.RECORDED}) == options.is_ahead
+    assert finals[0] == finals[1]
 
 
 async def hung_up(stream: WhisperStream) -> None:

@@ -22,7 +22,7 @@ class VoxtralStream:
 
     def __init__(self, host: Host, options: StreamOptions) -> None:
         self._host = host
-        self._language, self._is_live = options.language, options.is_live
+        self._language, self._is_spoken = options.language, options.is_spoken
         self._recording = Recording(host)
         self._agreement = LocalAgreement()
         self._n_heard = 0  # samples, when the last hypothesis was asked for
@@ -30,7 +30,7 @@ class VoxtralStream:
         self._is_closed = False
         self._asked: set[asyncio.Task[Answer]] = set()
         self._whole: asyncio.Task[Answer] | None = None  # of all that was fed, until more is
-        self._urgency = Kind.FLUSH  # of that
+        self._urgency = self._kind(Kind.FLUSH)  # of that
         self._request: Request | None = None  # the same, once it was made
 
     def feed(self, samples: Samples) -> None:
@@ -39,8 +39,8 @@ class VoxtralStream:
             return
         self._recording.feed(samples)
         if self._request is not None:
-            self._request.kind = Kind.PARTIAL  # the utterance was not over
-        self._whole, self._request, self._urgency = None, None, Kind.FLUSH
+            self._request.kind = self._kind(Kind.PARTIAL)  # the utterance was not over
+        self._whole, self._request, self._urgency = None, None, self._kind(Kind.FLUSH)
         self._grown.set()
 
     async def partial(self) -> Hypothesis:
@@ -51,7 +51,7 @@ class VoxtralStream:
             if self._is_closed:
                 raise asyncio.CancelledError
         self._n_heard = heard = self._recording.n_samples
-        return self._agreed(await self._ask(Kind.PARTIAL, lambda _: None), heard)
+        return self._agreed(await self._ask(self._kind(Kind.PARTIAL), lambda _: None), heard)
 
     async def flush(self) -> Hypothesis:
         """The whole text of all that was fed."""
@@ -62,7 +62,7 @@ class VoxtralStream:
         """The final text: what greedy decoding says of all the audio."""
         if not self._recording.n_samples:
             return Hypothesis()
-        answer = await self._of_all(Kind.FINISH if self._is_live else Kind.RECORDED)
+        answer = await self._of_all(Kind.FINISH)
         return Hypothesis(self._recording.text(answer.tokens), language=self._language)
 
     def close(self) -> None:
@@ -73,9 +73,13 @@ class VoxtralStream:
             task.cancel()
         self._host.closed(self)
 
+    def _kind(self, kind: Kind) -> Kind:
+        """What a request is for; where nobody speaks now, it lets those go first who do."""
+        return kind if self._is_spoken else Kind.RECORDED
+
     async def _of_all(self, urgency: Kind) -> Answer:
         """The answer about all that was fed, asked for once; whoever gives up waiting does not stop it."""
-        self._urgency = min(self._urgency, urgency) if self._is_live else urgency
+        self._urgency = min(self._urgency, self._kind(urgency))
         if self._whole is None:
             self._whole = asyncio.create_task(self._ask(self._urgency, self._began))
             self._asked.add(self._whole)

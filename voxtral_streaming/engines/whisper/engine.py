@@ -59,7 +59,7 @@ class WhisperEngine:
         self._is_closed = False
         self._threads: list[threading.Thread] = []
         self._streams: set[WhisperStream] = set()
-        self._n_live = 0  # of them
+        self._n_spoken = 0  # of them, those to whom somebody speaks now
         self._cost_s = FIRST_COST_S
         self._model: Whisper | None = None
         self._given_back = 0.0  # when memory last went back to the system
@@ -105,7 +105,7 @@ class WhisperEngine:
         check_options(options, self.capabilities)
         stream = WhisperStream(self, options, at)
         self._streams.add(stream)
-        self._n_live += options.is_live
+        self._n_spoken += options.is_spoken
         return stream
 
     async def close(self) -> None:
@@ -128,8 +128,8 @@ class WhisperEngine:
         """A stream was closed."""
         if stream in self._streams:
             self._streams.remove(stream)
-            self._n_live -= stream.is_live
-            if not self._n_live:
+            self._n_spoken -= stream.is_spoken
+            if not self._n_spoken:
                 self.wake()  # recordings may have the thread that was left to who speaks
 
     @property
@@ -140,12 +140,12 @@ class WhisperEngine:
     @property
     def has_time_to_spare(self) -> bool:
         """Whether each stream can have two workers: it need not wait to see whether a lull is the end."""
-        return 2 * self._n_live <= self._config.workers
+        return 2 * self._n_spoken <= self._config.workers
 
     def partial_interval(self, *, is_first: bool = False) -> int:
         """Samples of new audio between two partials of a stream at most, at the load of this moment."""
         n_workers = self._config.workers
-        return partial_interval(self._shortest_interval, self._n_live, self._cost_s, n_workers, is_first=is_first)
+        return partial_interval(self._shortest_interval, self._n_spoken, self._cost_s, n_workers, is_first=is_first)
 
     def wake(self) -> None:
         """Let a thread look again at what waits."""
@@ -204,7 +204,7 @@ class WhisperEngine:
 
         A window of a recording is encoded in one go, and a final would wait for that.
         """
-        is_spared = self._n_live > 0 and len(self._recording) >= max(1, self._config.workers - 1)
+        is_spared = self._n_spoken > 0 and len(self._recording) >= max(1, self._config.workers - 1)
         return Kind.RECORDED if is_spared else len(Kind)
 
     def _most(self, first: Recognition | Completion) -> int:

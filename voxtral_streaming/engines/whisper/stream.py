@@ -16,7 +16,7 @@ from voxtral_streaming.engines.whisper.jobs import Completion, Recognition, alwa
 from voxtral_streaming.engines.whisper.parts import Parted, continued, lull, moved, n_standing, reach
 from voxtral_streaming.engines.whisper.passages import Passage, Passages
 from voxtral_streaming.engines.whisper.recognition import Request, Result
-from voxtral_streaming.engines.whisper.scheduler import Kind
+from voxtral_streaming.engines.whisper.scheduler import RAREST, Kind
 from voxtral_streaming.engines.whisper.windows import window_for
 from voxtral_streaming.transcript import Hypothesis, Word
 
@@ -48,7 +48,7 @@ class WhisperStream:
         self._drafts = engine.no_drafts()
         self._parted = Parted()
         self._parting: asyncio.Task[None] | None = None
-        self._part_kind = Kind.PARTIAL if options.is_live else Kind.RECORDED  # nobody waits for it, but for the final
+        self._part_kind = self._kind(Kind.PARTIAL)  # nobody waits for it, but for the final
         self._part: Recognition | Completion | None = None  # what the parting waits for
         self._draft: Recognition | None = None  # brings the text of all that was fed, until more is
         self._whole: Recognition | None = None  # recognises all behind the parts at once
@@ -65,14 +65,14 @@ class WhisperStream:
         self._n_samples += len(samples)
         self._go_on()
         self._grown.set()
-        if self.is_live and self._is_long:
+        if self._options.is_live and self._is_long:
             self._begin_parting()
 
     async def partial(self) -> Hypothesis:
         """The next hypothesis, once there is enough new audio for one."""
         if self._partial is None:
             await self._heard_more()
-            self._partial = Recognition(Kind.PARTIAL, self, self.newest)
+            self._partial = Recognition(self._kind(Kind.PARTIAL), self, self.newest)
             self._engine.submit(self._partial)
         result = await self._shared(self._partial.future)  # a lull may interrupt this: then it is asked for again
         self._partial = None
@@ -80,16 +80,25 @@ class WhisperStream:
 
     async def _heard_more(self) -> None:
         """Wait for enough new audio for a partial."""
-        while self._n_new < self._engine.partial_interval(is_first=not self._hypothesis.text):
+        while self._n_new < self._interval:
             self._grown.clear()
             await self._grown.wait()
             if self._is_closed:
                 raise asyncio.CancelledError
 
     @property
-    def is_live(self) -> bool:
-        """Whether somebody waits for its text."""
-        return self._options.is_live
+    def _interval(self) -> int:
+        """New samples for a partial; of audio that comes ahead of its time there are soon enough."""
+        return self._engine.partial_interval(is_first=not self._hypothesis.text) if self.is_spoken else RAREST
+
+    @property
+    def is_spoken(self) -> bool:
+        """Whether somebody speaks now, and waits for its text."""
+        return self._options.is_spoken
+
+    def _kind(self, kind: Kind) -> Kind:
+        """What a job is for; where nobody speaks now, it lets those go first who do."""
+        return kind if self.is_spoken else Kind.RECORDED
 
     @property
     def _n_new(self) -> int:
@@ -106,14 +115,14 @@ class WhisperStream:
             return self._hypothesis
         is_again, self._n_flushed = self._n_flushed == self._n_samples, self._n_samples
         self._passages.pause(self._n_samples)
-        if self._engine.is_busy and not is_again:
+        if (self._engine.is_busy or not self.is_spoken) and not is_again:
             return self._hypothesis  # most lulls end before the utterance does
         self._drop_partial()
         if not is_again and self._draft is None and self._whole is None:
             return self._agreed(await self._shared(self._drafted().future))
         self._is_whole_awaited = True
         try:
-            return self._agreed((await self._completed(Kind.FLUSH))[0])
+            return self._agreed((await self._completed(self._kind(Kind.FLUSH)))[0])
         finally:
             self._is_whole_awaited = False
 
@@ -122,7 +131,7 @@ class WhisperStream:
         if not self._n_samples:
             return Hypothesis()
         self._drop_partial()
-        kind = Kind.FINISH if self.is_live else Kind.RECORDED
+        kind = self._kind(Kind.FINISH)
         result, last = await self._completed(kind)
         while result.n_heard < result.request.passage.n_samples:
             self._stand(result, last, len(last))
@@ -228,12 +237,12 @@ class WhisperStream:
     def _drafted(self) -> Recognition:
         """Ask for the text of what partials have not settled: all behind the parts, where nothing is settled."""
         if self._passages.start == self._parted.end:
-            self._draft = self._ask_whole(Kind.FLUSH)
+            self._draft = self._ask_whole(self._kind(Kind.FLUSH))
         else:
-            self._draft = Recognition(Kind.FLUSH, self, self.newest)
+            self._draft = Recognition(self._kind(Kind.FLUSH), self, self.newest)
             self._engine.submit(self._draft)
         if self._engine.has_time_to_spare:
-            self._ahead = asyncio.create_task(self._completed(Kind.FLUSH))
+            self._ahead = asyncio.create_task(self._completed(self._kind(Kind.FLUSH)))
             self._ahead.add_done_callback(_retrieved)
         return self._draft
 
@@ -243,7 +252,7 @@ class WhisperStream:
         whole = self._whole or self._ask_whole(kind)
         whole.kind = min(whole.kind, kind)
         result = await self._shared(whole.future)
-        if result.decoded.is_suspect and self._is_long and not self.is_live:
+        if result.decoded.is_suspect and self._is_long and not self._options.is_live:
             self._whole = None
             self._begin_parting()
             return await self._recognised(kind)
@@ -302,7 +311,7 @@ class WhisperStream:
         """
         for job in (self._draft, self._whole):
             if job is not None:
-                job.kind, job.heard = Kind.PARTIAL, self.newest
+                job.kind, job.heard = self._kind(Kind.PARTIAL), self.newest
         if self._ahead is not None:
             self._ahead.cancel()
         if self._whole is not None and self._whole is not self._draft and not self._is_whole_awaited:
