@@ -34,6 +34,7 @@ def test_tells_what_serves(page: Page) -> None:
     languages = page["language"].text.split("\n")
     assert languages[0] == "Detect"
     assert {"English", "French", "Japanese"} < set(languages)
+    assert not [name for name in languages if name.islower()]  # a code, for want of a name
 
 
 def test_turns_to_no_other_host(page: Page, server: Running) -> None:

@@ -1,9 +1,10 @@
 /** Languages by their English names. */
 
-const names = new Intl.DisplayNames(["en"], { type: "language" });
+const names = new Intl.DisplayNames(["en"], { type: "language", fallback: "none" });
+const others = { ba: "Bashkir", bo: "Tibetan" }; // that Chromium has no names for
 
 export function languageName(code) {
-  return names.of(code);
+  return names.of(code) ?? others[code] ?? code;
 }
 
 /** Offers what the engine can hear, keeping the choice that was made. */
