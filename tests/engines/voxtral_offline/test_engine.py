@@ -15,7 +15,7 @@ from voxtral_streaming.audio.units import Samples
 from voxtral_streaming.config import ModelConfig, StreamingConfig
 from voxtral_streaming.engines.base import StreamOptions, Turn
 from voxtral_streaming.engines.voxtral_offline.engine import VoxtralEngine
-from voxtral_streaming.engines.voxtral_offline.worker import Request
+from voxtral_streaming.engines.voxtral_offline.worker import Kind, Request
 from voxtral_streaming.errors import AudioTooLong, EngineFailed, EngineUnavailable, UnsupportedOption
 
 Open: TypeAlias = Callable[..., AbstractAsyncContextManager[VoxtralEngine]]
@@ -114,8 +114,9 @@ async def test_stable_text_only_grows(running: Open, clip: Samples, words: str) 
         stream.close()
 
 
-async def test_a_finish_after_a_flush_costs_nothing(
-    running: Open, clip: Samples, words: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("is_ahead", "kind"), [(False, Kind.FINISH), (True, Kind.RECORDED)])
+async def test_a_finish_after_a_flush_costs_nothing_and_what_comes_ahead_of_its_time_waits(
+    running: Open, clip: Samples, words: str, monkeypatch: pytest.MonkeyPatch, is_ahead: bool, kind: Kind
 ) -> None:
     async with running() as engine:
         asked, submit = list[Request](), engine.submit
@@ -125,11 +126,11 @@ async def test_a_finish_after_a_flush_costs_nothing(
             submit(request)
 
         monkeypatch.setattr(engine, "submit", counted)
-        stream = engine.open(StreamOptions(), at=0)
+        stream = engine.open(StreamOptions(is_ahead=is_ahead), at=0)
         stream.feed(clip)
         assert (await stream.flush()).text == words
         assert (await stream.finish()).text == words
-        assert len(asked) == 1
+        assert [request.kind for request in asked] == [kind]
         stream.close()
 
 

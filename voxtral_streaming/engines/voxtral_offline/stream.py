@@ -92,7 +92,7 @@ class VoxtralStream:
         if asyncio.current_task() is self._whole:
             self._request, request.kind = request, self._urgency
         else:
-            request.kind = Kind.PARTIAL  # more was fed meanwhile
+            request.kind = self._kind(Kind.PARTIAL)  # more was fed meanwhile
 
     async def _ask(self, kind: Kind, begin: Callable[[Request], None]) -> Answer:
         tokenizer, language = self._host.checkpoint.tokenizer, self._language
