@@ -35,7 +35,7 @@ class Kind(IntEnum):
     FINISH = 0  # an endpoint, or somebody with a question, waits for it
     FLUSH = 1  # the speech seems to be over
     PARTIAL = 2  # the utterance goes on
-    RECORDED = 3  # an utterance of a recording, which lets those go first who speak now
+    RECORDED = 3  # of a recording, or of audio that comes faster than it is spoken: those go first who speak now
 
 
 @dataclass(frozen=True, slots=True)

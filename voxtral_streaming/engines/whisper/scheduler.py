@@ -30,7 +30,7 @@ class Kind(IntEnum):
     FINISH = 0  # an endpoint waits for it
     FLUSH = 1  # the speech seems to be over
     PARTIAL = 2  # the utterance goes on
-    RECORDED = 3  # the end of an utterance of a recording: nobody listens to it now
+    RECORDED = 3  # of a recording, or of audio that comes faster than it is spoken: nobody speaks now
 
 
 class Job(Protocol):

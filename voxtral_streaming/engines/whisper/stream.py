@@ -235,14 +235,17 @@ class WhisperStream:
             self._partial = None
 
     def _drafted(self) -> Recognition:
-        """Ask for the text of what partials have not settled: all behind the parts, where nothing is settled."""
+        """Ask for the text of what partials have not settled: all behind the parts, where nothing is settled.
+
+        Only where somebody speaks now, and the machine has time for it.
+        """
         if self._passages.start == self._parted.end:
-            self._draft = self._ask_whole(self._kind(Kind.FLUSH))
+            self._draft = self._ask_whole(Kind.FLUSH)
         else:
-            self._draft = Recognition(self._kind(Kind.FLUSH), self, self.newest)
+            self._draft = Recognition(Kind.FLUSH, self, self.newest)
             self._engine.submit(self._draft)
         if self._engine.has_time_to_spare:
-            self._ahead = asyncio.create_task(self._completed(self._kind(Kind.FLUSH)))
+            self._ahead = asyncio.create_task(self._completed(Kind.FLUSH))
             self._ahead.add_done_callback(_retrieved)
         return self._draft
 
