@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -239,6 +240,28 @@ async def test_what_lies_behind_a_text_that_ends_early_is_heard_too(
     assert heard == [len(clips[0]) + len(clips[1]), len(clips[1])]
     assert "power to do for them. Unless to be rather" in final.text
     assert [word.text for word in final.words] == (final.text.split() if words else [])
+
+
+async def test_words_behind_texts_that_end_early_stand_where_they_were_spoken(
+    engine: WhisperEngine, model: Whisper, clips: list[Samples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode, lengths = model.decode, list(map(len, clips[:3]))
+    hasty = {sum(lengths): (22, lengths[0]), sum(lengths[1:]): (12, lengths[1])}  # words, and how far they go
+
+    def decoded(batch: Sequence[Encoded], *rest: Any) -> list[Decoded]:
+        [encoded], [one] = batch, decode(batch, *rest)
+        n_words, until = hasty.get(encoded.n_samples, (len(one.words), one.until))
+        return [replace(one.cut(n_words), until=until, logprob=0.0)]
+
+    monkeypatch.setattr(model, "decode", decoded)
+    stream = engine.open(RECORDED, 0)
+    stream.feed(np.concatenate(clips[:3]))
+    words = (await stream.finish()).words
+    stream.close()
+    places = [0, 22, 34, len(words)]
+    for clip, (first, last) in enumerate(pairwise(places)):
+        start = seconds(sum(lengths[:clip]))
+        assert all(start <= word.start <= start + seconds(lengths[clip]) for word in words[first:last])
 
 
 async def test_who_waits_for_a_part_that_fails_hears_of_it(

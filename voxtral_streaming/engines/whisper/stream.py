@@ -136,7 +136,8 @@ class WhisperStream:
         while result.n_heard < result.request.passage.n_samples:
             self._stand(result, last, len(last))
             result, last = await self._completed(kind)
-        words, timed = self._parted.followed_by(result.decoded.words, last)
+        start = seconds(result.request.passage.start)
+        words, timed = self._parted.followed_by(result.decoded.words, [moved(word, start) for word in last])
         placed = self._placed(timed) if self._options.words else ()
         language = result.decoded.language if words else self._options.language
         return Hypothesis("".join(words).strip(), "", placed, language)
@@ -275,7 +276,7 @@ class WhisperStream:
             await asyncio.shield(self._parting)
 
     async def _completed(self, kind: Kind) -> tuple[Result, list[Word]]:
-        """The final result of all behind the parts, asked for once; its words in seconds since the utterance began."""
+        """The final result of all behind the parts, asked for once; its words in seconds since that begins."""
         if self._completion is None:
             result = await self._recognised(kind)
             if result.request.passage != self.rest():
@@ -284,8 +285,7 @@ class WhisperStream:
                 self._completion = Completion(kind, self, result, self._options.words)
                 self._engine.submit(self._completion)
         self._completion.kind = min(self._completion.kind, kind)
-        result, words = await self._shared(self._completion.future)
-        return result, [moved(word, seconds(result.request.passage.start)) for word in words]
+        return await self._shared(self._completion.future)
 
     def _placed(self, words: Sequence[Word]) -> tuple[Word, ...]:
         """The words in seconds since the stream began, in order, none reaching beyond the utterance."""
