@@ -87,19 +87,27 @@ def test_what_stands_is_dropped_and_the_rest_begins_there(drafts: Drafts) -> Non
     drafts.heard(0, samples(6), [at(0), 1, 2, 3, 4, at(6)])
     drafts.heard(samples(3), samples(6), [at(0), 3, 4, at(3)])
     drafts.heard(samples(6), samples(8), [at(0.2), 5, at(1)])
-    drafts.stand(samples(2), [3, 4, at(6)], 0, samples(6))
+    drafts.stand({samples(2): [3, 4, at(6)]}, 0, samples(6))
     assert drafts.behind(samples(2)) == (3, 4, at(4), at(4.2), 5, at(5))
     assert drafts.behind(0) == (3, 4, at(6), at(6.2), 5, at(7))
 
 
+def test_what_stands_may_be_heard_again_from_several_places(drafts: Drafts) -> None:
+    drafts.heard(0, samples(9), [at(0), 1, 2, at(3), at(3), 3, at(6), at(6), 4])
+    drafts.stand({0: [at(0), 1, 2, at(3), at(3), 3, at(6), at(6), 4], samples(3): [at(3), 3, at(6), at(6), 4]}, 0, 9)
+    assert drafts.behind(0) == (at(0), 1, 2, at(3), at(3), 3, at(6), at(6), 4)
+    assert drafts.behind(samples(3)) == (at(0), 3, at(3), at(3), 4)
+    assert drafts.behind(samples(4)) == ()
+
+
 def test_all_may_stand(drafts: Drafts) -> None:
     drafts.heard(0, samples(6), [at(0), 1, at(5)])
-    drafts.stand(samples(6), (), 0, samples(6))
+    drafts.stand({samples(6): ()}, 0, samples(6))
     assert drafts.behind(0) == ()
 
 
 def test_no_time_comes_before_the_first(drafts: Drafts) -> None:
-    drafts.stand(samples(5), [at(4.9), 1, at(5.5)], 0, samples(6))
+    drafts.stand({samples(5): [at(4.9), 1, at(5.5)]}, 0, samples(6))
     assert drafts.behind(samples(5)) == (at(0), 1, at(0.5))
 
 
@@ -121,8 +129,8 @@ def test_what_was_decoded_last_is_divided(drafts: Drafts) -> None:
 
 
 def test_what_stands_may_stand_again(drafts: Drafts) -> None:
-    drafts.stand(samples(2), [3, 4, at(6)], 0, samples(6))
-    drafts.stand(samples(3), [4, at(4)], samples(2), samples(6))
+    drafts.stand({samples(2): [3, 4, at(6)]}, 0, samples(6))
+    drafts.stand({samples(3): [4, at(4)]}, samples(2), samples(6))
     assert drafts.behind(0) == (4, at(6))
     assert drafts.behind(samples(3)) == (4, at(3))
 

@@ -159,6 +159,47 @@ async def test_a_long_utterance_is_parted_where_sentences_end(engine: WhisperEng
     assert 1 <= times[0] < 2 < seconds(len(monologue)) < times[-1] <= seconds(len(monologue)) + 1
 
 
+async def heard_behind_the_parts(engine: WhisperEngine, samples: Samples) -> tuple[Hypothesis, float]:
+    """The final, and where that begins, in seconds, which was heard once the utterance was over."""
+    stream = engine.open(ENGLISH, 0)
+    stream.feed(samples)
+    final = await stream.finish()
+    start_s = seconds(stream.rest().start)
+    stream.close()
+    return final, start_s
+
+
+async def test_a_short_rest_is_heard_with_the_sentences_before_it(engine: WhisperEngine, monologue: Samples) -> None:
+    samples = monologue[: 22 * SAMPLE_RATE]
+    final, start_s = await heard_behind_the_parts(engine, samples)
+    assert start_s == pytest.approx(7.5, abs=0.3)  # where the second one begins; it stands up to 16.5 s
+    assert final.text.count("leisure to consider") == 2
+    assert final.text.count("ill-disposed") == final.text.count("amiable himself") == 1
+    assert [word.text for word in final.words] == final.text.split()
+    times = [time for word in final.words for time in (word.start, word.end)]
+    assert times == sorted(times)
+    assert [word.start for word in final.words if word.text == "John"] == pytest.approx([0.6, 16.9], abs=0.3)
+
+
+async def test_a_rest_that_loses_words_behind_them_is_heard_alone(
+    engine: WhisperEngine, model: Whisper, monologue: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = monologue[: 22 * SAMPLE_RATE]
+    whole, first_s = await heard_behind_the_parts(engine, samples)
+    decode = model.decode
+
+    def hasty(batch: Sequence[Encoded], *rest: Any) -> list[Decoded]:
+        [encoded], [one] = batch, decode(batch, *rest)
+        is_again = encoded.n_samples == len(samples) - round(first_s * SAMPLE_RATE)
+        return [replace(one.cut(4), logprob=0.0) if is_again else one]
+
+    monkeypatch.setattr(model, "decode", hasty)
+    final, start_s = await heard_behind_the_parts(engine, samples)
+    assert start_s == pytest.approx(16.5, abs=0.3)
+    assert list(map(normalise, final.text.split())) == list(map(normalise, whole.text.split()))
+    assert [word.text for word in final.words] == final.text.split()
+
+
 async def test_neither_blocks_nor_partials_change_where_it_is_parted(engine: WhisperEngine, monologue: Samples) -> None:
     whole = await finished(engine, monologue, len(monologue))
     assert await finished(engine, monologue, 40_000) == whole

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,11 +11,15 @@ from voxtral_streaming.audio.units import SAMPLE_RATE, samples_from_ms
 from voxtral_streaming.engines.whisper.parts import (
     LONGEST_PART,
     LULL,
+    SHORT_REST,
     Parted,
+    Sentence,
+    begun,
     continued,
     ends_sentence,
     lull,
     n_standing,
+    place,
     reach,
 )
 from voxtral_streaming.transcript import Word
@@ -73,6 +79,55 @@ def test_silence_and_what_is_shorter_than_the_search_have_a_lull_too() -> None:
 def test_whole_sentences_stand(text: str, gaps: dict[int, float] | None, standing: int) -> None:
     words = spoken(text, gaps=gaps)
     assert n_standing(words, words[-1].end + 0.1 if words else 14.0) == standing
+
+
+def test_sentences_begin_behind_those_that_end() -> None:
+    words = spoken("a b. c Mr. d? e f. g")
+    assert begun(words, 6) == [0, 2, 5]
+    assert begun(words, 2) == [0]
+    assert begun(words, 0) == []
+
+
+def test_words_are_parted_in_the_middle_of_the_gap_between_them() -> None:
+    words = spoken("a b", gaps={1: 0.5})
+    assert place(words, 1) == round(1.25 * SAMPLE_RATE)
+    assert place(words, 0) == 0
+
+
+PARTED = Parted(
+    (" a", " b.", " c", " d.", " e."),
+    tuple(spoken("a b. c d. e.")),
+    10 * SAMPLE_RATE,
+    "en",
+    (Sentence(2 * SAMPLE_RATE, 7), Sentence(4 * SAMPLE_RATE, 5), Sentence(8 * SAMPLE_RATE, 3)),
+)
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "start_s"),
+    [
+        (10 * SAMPLE_RATE, 2),
+        (2 * SAMPLE_RATE + LONGEST_PART, 2),
+        (2 * SAMPLE_RATE + LONGEST_PART + 1, 4),
+        (10 * SAMPLE_RATE + SHORT_REST - 1, 4),
+        (10 * SAMPLE_RATE + SHORT_REST, 10),  # long enough to be heard alone
+    ],
+)
+def test_a_short_rest_is_heard_behind_as_many_sentences_as_there_is_room_for(n_samples: int, start_s: int) -> None:
+    assert PARTED.rest(n_samples) == start_s * SAMPLE_RATE
+    assert replace(PARTED, sentences=()).rest(n_samples) == PARTED.end
+
+
+def test_where_the_utterance_was_ended_as_it_grew_long_the_rest_is_heard_alone() -> None:
+    parted = replace(PARTED, end=20 * SAMPLE_RATE, sentences=(Sentence(15 * SAMPLE_RATE, 9),))
+    assert parted.rest(24 * SAMPLE_RATE - 1) == 15 * SAMPLE_RATE
+    assert parted.rest(24 * SAMPLE_RATE) == parted.end
+
+
+def test_who_hears_clearly_fewer_words_than_before_has_lost_some() -> None:
+    assert PARTED.loses(2 * SAMPLE_RATE, 5)
+    assert not PARTED.loses(2 * SAMPLE_RATE, 6)  # two words may be one, another time
+    assert not PARTED.loses(PARTED.end, 0)  # nothing was heard from there on
 
 
 @pytest.mark.parametrize("word", ["go.", "go?", "go!", 'go."', "go…", "行く。", "क्या।", "4.", "Stop.", "it."])

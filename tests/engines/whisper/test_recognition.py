@@ -250,6 +250,18 @@ def test_what_a_beam_found_has_words_of_its_own(model: Whisper, clips: list[Samp
     assert finalised(model, doubtful).settled is None
 
 
+def test_what_was_heard_before_is_heard_again_and_not_told_again(model: Whisper, clips: list[Samples]) -> None:
+    samples, start = np.concatenate([clips[1], clips[2]]), 7 * SAMPLE_RATE
+    passage = Passage(start, start + len(samples), (), known=start + len(clips[1]))
+    [found] = recognise_batch(model, [replace(request(samples), passage=passage)])
+    [first], [second] = (recognise_batch(model, [request(clip)]) for clip in clips[1:3])
+    assert words_of(found) == words_of(first) + words_of(second)
+    assert [normalise(word) for word in found.words] == words_of(second)
+    doubtful = replace(found, decoded=replace(found.decoded, logprob=SURE_LOGPROB - 0.1))
+    for one in (finalised(model, found), finalised(model, doubtful)):
+        assert [normalise(word) for word in one.words] == words_of(second)
+
+
 def test_a_phrase_three_times_in_a_row_is_kept_once() -> None:
     assert n_before_repeats([" a", " b", " c", " b", " c", " b", " c", " d"]) == 3
     assert n_before_repeats([" no", " no", " never"]) == 3

@@ -5,7 +5,7 @@ A draft may be wrong in any way: it changes how long the decoder takes, and neve
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from voxtral_streaming.audio.units import SAMPLE_RATE, exact_div
 from voxtral_streaming.engines.whisper.windows import HOP, LONGEST
@@ -38,10 +38,17 @@ class Drafts:
         pieces = {start: piece[: len(piece) - len(rest)], at: self._moved(rest, start - at)}
         self._pieces = {**self._pieces, **pieces}
 
-    def stand(self, until: int, rest: Sequence[int], start: int, end: int) -> None:
-        """All up to `until` stands; `rest` of what was decoded from `start` to `end` lies behind it."""
-        behind = {at: piece for at, piece in self._pieces.items() if at >= end}
-        self._pieces = {**behind, until: self._moved(rest, start - until)}
+    def stand(self, behind: Mapping[int, Sequence[int]], start: int, end: int) -> None:
+        """What was decoded from `start` to `end` is in pieces now: what is `behind` each of these samples, in order.
+
+        All before them is forgotten.
+        """
+        n_behind = [*map(len, behind.values()), 0][1:]
+        pieces = {
+            at: self._moved(tokens[: len(tokens) - n], start - at)
+            for (at, tokens), n in zip(behind.items(), n_behind, strict=True)
+        }
+        self._pieces = {at: piece for at, piece in self._pieces.items() if at >= end} | pieces
 
     def behind(self, start: int) -> tuple[int, ...]:
         """What may be decoded from `start` on."""

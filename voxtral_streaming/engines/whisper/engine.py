@@ -252,7 +252,8 @@ class WhisperEngine:
             result = finalised(model, job.result, breathe)
         except InVain:
             return job.result, []
-        return result, model.align(result.encoded, result.decoded) if job.wants_words else []
+        words = model.align(result.encoded, result.decoded) if job.wants_words else []
+        return result, words[result.n_known :]
 
     def _recognise(self, model: Whisper, jobs: list[Recognition]) -> None:
         if not jobs:

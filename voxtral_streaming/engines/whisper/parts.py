@@ -2,7 +2,8 @@
 
 A window of the encoder ends somewhere, and a recogniser that is made to stop between two words hears the last and the
 next one badly. So a part is recognised up to a lull, but only its whole sentences stand; the rest is heard again, at
-the head of the next part. All of it depends on the samples alone.
+the head of the next part. If little is left behind the last part when the utterance is over, the last sentences of that
+part are heard once more with it: what is short is heard badly too. All of it depends on the samples alone.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from voxtral_streaming.audio.units import Samples, samples_from_ms, samples_from
 from voxtral_streaming.transcript import Word
 
 LONGEST_PART = samples_from_seconds(14.5)  # with the silence behind it, what a memory of 17 s holds
-LATE = samples_from_seconds(22.0)  # of an utterance: with 24 s it may be ended at any gap, and is wanted at once
+LATE = samples_from_seconds(22.0)  # of an utterance, before it is long
+LONG = samples_from_seconds(24.0)  # of an utterance: it may have been ended at any gap, and is wanted at once
 SHORTEST_LATE = samples_from_seconds(6.0)  # of a part that ends there: what is behind less is soon made final
+SHORT_REST = samples_from_seconds(8.0)  # behind the last part: with less, sentences before it are heard again
+LEAST_AGAIN = 0.85  # of the words of a sentence and what was heard behind it: with fewer, more is lost than won
 SEARCHED = samples_from_seconds(4.0)  # the end of it, in which the lull is looked for
 LULL = samples_from_ms(120)  # whose level counts: as long as most gaps between words
 STEP = samples_from_ms(10)  # from one place that may be the lull to the next
@@ -32,6 +36,14 @@ ABBREVIATED = 3  # letters at most of what a full stop shortens: Mr., Dr., St.
 
 
 @dataclass(frozen=True, slots=True)
+class Sentence:
+    """One that stands, and may be heard again."""
+
+    start: int  # sample of the utterance
+    n_words: int  # that were heard from here to the end of the part, those that do not stand included
+
+
+@dataclass(frozen=True, slots=True)
 class Parted:
     """The parts of an utterance that stand."""
 
@@ -39,6 +51,21 @@ class Parted:
     timed: tuple[Word, ...] = ()  # the same, in seconds since the utterance began
     end: int = 0  # samples of the utterance
     language: str | None = None  # that the first part is in
+    sentences: tuple[Sentence, ...] = ()  # of the last part
+
+    def rest(self, n_samples: int) -> int:
+        """From which sample on the rest of an utterance of so many is heard, once it is over.
+
+        That is the end of the parts; what is short is heard behind as many of the last sentences as there is room for,
+        if there is time for that.
+        """
+        is_short = n_samples - self.end < SHORT_REST and n_samples < LONG
+        near = (one.start for one in self.sentences if is_short and n_samples - one.start <= LONGEST_PART)
+        return next(near, self.end)
+
+    def loses(self, start: int, n_words: int) -> bool:
+        """Whether so many words are clearly fewer than were heard from that sentence on before."""
+        return any(one.start == start and n_words < LEAST_AGAIN * one.n_words for one in self.sentences)
 
     def followed_by(self, words: Sequence[str], timed: Sequence[Word]) -> tuple[tuple[str, ...], tuple[Word, ...]]:
         """All words up to the end of the next part: its own `words`, and the same timed."""
@@ -76,6 +103,16 @@ def n_standing(words: Sequence[Word], duration: float) -> int:
     if sentences or clauses:
         return (sentences or clauses)[-1]
     return max(near, key=lambda n: words[n].start - words[n - 1].end, default=len(words))
+
+
+def begun(words: Sequence[Word], n: int) -> list[int]:
+    """Which of the first `n` words begin a sentence."""
+    return [at for at in range(n) if at == 0 or ends_sentence(words[at - 1].text)]
+
+
+def place(words: Sequence[Word], n: int) -> int:
+    """The sample between the first `n` words and those behind them: in the middle of the gap."""
+    return samples_from_seconds((words[n - 1].end + words[n].start) / 2) if n else 0
 
 
 def ends_sentence(word: str) -> bool:

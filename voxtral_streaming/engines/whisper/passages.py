@@ -17,12 +17,13 @@ BEHIND = exact_div(SAMPLE_RATE, 2)  # samples behind that pause, at least: enoug
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A stretch of an utterance, from sample `start` to sample `end`, and the words before it."""
+    """A stretch of an utterance, from sample `start` to sample `end`, and the words before what is new in it."""
 
     start: int
     end: int
     before: tuple[str, ...] = ()
     pauses: tuple[int, ...] = ()  # samples of the utterance at which it may be settled once it is heard, the best first
+    known: int = 0  # sample of the utterance up to which it is only heard again: its words are among those before
 
     @property
     def n_samples(self) -> int:

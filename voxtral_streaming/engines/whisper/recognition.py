@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from voxtral_streaming.audio.units import Samples, samples_from_seconds, seconds
 from voxtral_streaming.engines.whisper.model import Decoded, Encoded, Whisper
 from voxtral_streaming.engines.whisper.passages import Passage
 from voxtral_streaming.engines.whisper.texts import Breath, no_breath
 from voxtral_streaming.engines.whisper.windows import LONGEST, MEMORIES
+from voxtral_streaming.transcript import Word
 
 SURE = 0.8  # probability at which a language other than the expected one is believed
 SURE_AFTER = 32_000  # samples, 2 s: with less audio the expected language stands
@@ -51,6 +52,12 @@ class Result:
     encoded: Encoded
     decoded: Decoded
     settled: Settled | None = None
+    n_known: int = 0  # of its words, those that were heard before: the first
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What is heard for the first time, with the space before each."""
+        return self.decoded.words[self.n_known :]
 
     @property
     def n_heard(self) -> int:
@@ -69,9 +76,18 @@ def recognise_batch(model: Whisper, requests: Sequence[Request], breathe: Breath
     languages = [language_of(model, request, window) for request, window in zip(requests, encoded, strict=True)]
     decoded = model.decode(encoded, languages, [request.draft for request in requests], breathe)
     return [
-        Result(request, encoded[n], _without_loop(decoded[n]), settled(model, request, encoded[n], decoded[n]))
+        _result(model, request, encoded[n], _without_loop(decoded[n]), settled(model, request, encoded[n], decoded[n]))
         for n, request in enumerate(requests)
     ]
+
+
+def _result(
+    model: Whisper, request: Request, encoded: Encoded, decoded: Decoded, found: Settled | None = None
+) -> Result:
+    passage, n_known = request.passage, 0
+    if passage.start < passage.known:
+        n_known = _n_before(model.align(encoded, decoded), passage.known - passage.start)
+    return Result(request, encoded, decoded, found, n_known)
 
 
 def settled(model: Whisper, request: Request, encoded: Encoded, decoded: Decoded) -> Settled | None:
@@ -80,10 +96,15 @@ def settled(model: Whisper, request: Request, encoded: Encoded, decoded: Decoded
         return None
     words = model.align(encoded, decoded)
     for at in request.passage.pauses:
-        n = sum(word.start < seconds(at - request.passage.start) - EARLY_S for word in words)
+        n = _n_before(words, at - request.passage.start)
         if 0 < n < len(words):
             return Settled(n, at)
     return None
+
+
+def _n_before(words: Sequence[Word], at: int) -> int:
+    """How many words begin before a pause at that sample."""
+    return sum(word.start < seconds(at) - EARLY_S for word in words)
 
 
 def finalised(model: Whisper, result: Result, breathe: Breath = no_breath) -> Result:
@@ -102,13 +123,14 @@ def finalised(model: Whisper, result: Result, breathe: Breath = no_breath) -> Re
         decoded = result.decoded
         if has_words and _is_doubtful(decoded):
             decoded = _searched(model, result, breathe)
-    return replace(result, decoded=_without_loop(decoded), settled=None)
+    return _result(model, result.request, result.encoded, _without_loop(decoded))
 
 
 def _searched(model: Whisper, result: Result, breathe: Breath) -> Decoded:
-    """What a beam finds from where the greedy text leaves doubt; instead of a loop, from the start."""
+    """What a beam finds behind what is known or beyond doubt; instead of a loop, from the start."""
     decoded = result.decoded
-    beginning = () if _is_loop(decoded) else decoded.draft_before(SURE_TOKEN)
+    known = decoded.draft[: len(decoded.draft) - len(decoded.draft_behind(result.n_known))]
+    beginning = () if _is_loop(decoded) else max(known, decoded.draft_before(SURE_TOKEN), key=len)
     return model.search(result.encoded, decoded.language, BEAM, beginning, breathe)
 
 
@@ -117,7 +139,7 @@ def _heard_again(model: Whisper, result: Result, breathe: Breath) -> Result:
     window = next(memory for memory in MEMORIES if memory > result.encoded.window)
     encoded = model.encode(result.request.samples, window)
     [decoded] = model.decode([encoded], [result.decoded.language], [result.decoded.draft], breathe)
-    return replace(result, encoded=encoded, decoded=decoded)
+    return _result(model, result.request, encoded, decoded)
 
 
 def _is_loop(decoded: Decoded) -> bool:

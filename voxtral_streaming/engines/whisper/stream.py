@@ -5,15 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from voxtral_streaming.audio.units import Samples, samples_from_seconds, seconds
+from voxtral_streaming.audio.units import Samples, seconds
 from voxtral_streaming.engines.agreement import LocalAgreement
 from voxtral_streaming.engines.base import StreamOptions
 from voxtral_streaming.engines.whisper.jobs import Completion, Recognition, always
-from voxtral_streaming.engines.whisper.parts import Parted, continued, lull, moved, n_standing, reach
+from voxtral_streaming.engines.whisper.parts import (
+    Parted,
+    Sentence,
+    begun,
+    continued,
+    lull,
+    moved,
+    n_standing,
+    place,
+    reach,
+)
 from voxtral_streaming.engines.whisper.passages import Passage, Passages
 from voxtral_streaming.engines.whisper.recognition import Request, Result
 from voxtral_streaming.engines.whisper.scheduler import RAREST, Kind
@@ -51,7 +62,7 @@ class WhisperStream:
         self._part_kind = self._kind(Kind.PARTIAL)  # nobody waits for it, but for the final
         self._part: Recognition | Completion | None = None  # what the parting waits for
         self._draft: Recognition | None = None  # brings the text of all that was fed, until more is
-        self._whole: Recognition | None = None  # recognises all behind the parts at once
+        self._whole: Recognition | None = None  # recognises the rest at once
         self._completion: Completion | None = None  # of the same
         self._ahead: asyncio.Task[tuple[Result, list[Word]]] | None = None  # asks for it before it is wanted
         self._is_whole_awaited = False  # by somebody who shows it
@@ -133,14 +144,32 @@ class WhisperStream:
         self._drop_partial()
         kind = self._kind(Kind.FINISH)
         result, last = await self._completed(kind)
-        while result.n_heard < result.request.passage.n_samples:
-            self._stand(result, last, len(last))
+        while not self._is_whole(result, last):
             result, last = await self._completed(kind)
         start = seconds(result.request.passage.start)
-        words, timed = self._parted.followed_by(result.decoded.words, [moved(word, start) for word in last])
+        words, timed = self._parted.followed_by(result.words, [moved(word, start) for word in last])
         placed = self._placed(timed) if self._options.words else ()
         language = result.decoded.language if words else self._options.language
         return Hypothesis("".join(words).strip(), "", placed, language)
+
+    def _is_whole(self, result: Result, words: Sequence[Word]) -> bool:
+        """Whether a final result is the rest; if not, there is another rest now."""
+        if self._loses(result):
+            return False
+        if result.n_heard < result.request.passage.n_samples:
+            self._stand(result, words, len(words))
+            return False
+        return True
+
+    def _loses(self, result: Result) -> bool:
+        """Whether the rest lost words behind the sentences before it; then it is heard alone from now on."""
+        passage = result.request.passage
+        ends_early = passage.start < passage.known and result.n_heard < passage.n_samples
+        is_lossy = ends_early or self._parted.loses(passage.start, len(result.decoded.words))
+        if is_lossy:
+            self._parted = replace(self._parted, sentences=())
+            self._whole = self._completion = None
+        return is_lossy
 
     def close(self) -> None:
         """Give up what still waits."""
@@ -162,9 +191,10 @@ class WhisperStream:
         return self._passages.next(self._n_samples)
 
     def rest(self) -> Passage:
-        """All that was fed behind the parts that stand."""
+        """All that was fed behind the parts that stand; if that is short, the last of their sentences too."""
         parted = self._parted
-        return Passage(parted.end, self._n_samples, parted.words)
+        start = parted.rest(self._n_samples)
+        return Passage(start, self._n_samples, parted.words, known=parted.end)
 
     def request(self, passage: Passage) -> Request:
         """To recognise that much of the utterance, in the language that was found before."""
@@ -203,20 +233,24 @@ class WhisperStream:
             self._part = Completion(self._part_kind, self, result, wants_words=True)
             self._engine.submit(self._part)
             result, words = await asyncio.wrap_future(self._part.future)
-            self._stand(result, words, n_standing(words, seconds(passage.n_samples)))
+            n = n_standing(words, seconds(passage.n_samples))
+            self._stand(result, words, n, begun(words, n))
         self._parting = None
 
-    def _stand(self, result: Result, words: Sequence[Word], n: int) -> None:
-        """Let the first words of a result stand: nothing before their end is heard again."""
+    def _stand(self, result: Result, words: Sequence[Word], n: int, sentences: Sequence[int] = ()) -> None:
+        """Let the first words of a result stand. Only `sentences`, told by their first words, may be heard again."""
         passage, decoded = result.request.passage, result.decoded
-        if n < len(words) == len(decoded.words):
-            end = passage.start + samples_from_seconds((words[n - 1].end + words[n].start) / 2)
-        else:
-            n, end = len(decoded.words), passage.start + result.n_heard
+        n_words = len(decoded.words)
+        if len(words) != n_words:
+            n, sentences = n_words, ()
+        end = passage.start + (place(words, n) if n < n_words else result.n_heard)
+        starts = [passage.start + place(words, at) for at in sentences]
         timed = [moved(word, seconds(passage.start)) for word in words[:n]]
         joined, all_timed = self._parted.followed_by(decoded.words[:n], timed)
-        self._parted = Parted(joined, all_timed, end, self._parted.language or decoded.language)
-        self._drafts.stand(end, decoded.draft_behind(n), passage.start, passage.end)
+        again = tuple(Sentence(start, n_words - at) for start, at in zip(starts, sentences, strict=True))
+        self._parted = Parted(joined, all_timed, end, self._parted.language or decoded.language, again)
+        behind = [decoded.draft_behind(at) for at in (*sentences, n)]
+        self._drafts.stand(dict(zip([*starts, end], behind, strict=True)), passage.start, passage.end)
         if passage.end > self._passages.start:  # partials have no need of whole sentences: they go on behind the lull
             self._passages.settle(continued(passage.before, decoded.words), passage.end)
         self._draft = self._whole = self._completion = None
@@ -236,11 +270,11 @@ class WhisperStream:
             self._partial = None
 
     def _drafted(self) -> Recognition:
-        """Ask for the text of what partials have not settled: all behind the parts, where nothing is settled.
+        """Ask for the text of what partials have not settled: all of the rest, where nothing is settled.
 
         Only where somebody speaks now, and the machine has time for it.
         """
-        if self._passages.start == self._parted.end:
+        if self._passages.start == self.rest().start:
             self._draft = self._ask_whole(Kind.FLUSH)
         else:
             self._draft = Recognition(Kind.FLUSH, self, self.newest)
@@ -251,11 +285,13 @@ class WhisperStream:
         return self._draft
 
     async def _recognised(self, kind: Kind) -> Result:
-        """The result of all behind the parts, heard at once and asked for once."""
+        """The result of the rest, heard at once and asked for once."""
         await self._all_parted(kind)
         whole = self._whole or self._ask_whole(kind)
         whole.kind = min(whole.kind, kind)
         result = await self._shared(whole.future)
+        if result.request.passage == self.rest() and self._loses(result):
+            return await self._recognised(kind)
         if result.decoded.is_suspect and self._is_long and not self._options.is_live:
             self._whole = None
             self._begin_parting()
@@ -276,7 +312,7 @@ class WhisperStream:
             await asyncio.shield(self._parting)
 
     async def _completed(self, kind: Kind) -> tuple[Result, list[Word]]:
-        """The final result of all behind the parts, asked for once; its words in seconds since that begins."""
+        """The final result of the rest, asked for once; its words in seconds since that begins."""
         if self._completion is None:
             result = await self._recognised(kind)
             if result.request.passage != self.rest():
@@ -327,7 +363,7 @@ class WhisperStream:
         passage, decoded = result.request.passage, result.decoded
         self._n_heard = max(self._n_heard, result.request.n_fed)
         self._drafts.heard(passage.start, passage.end, decoded.draft)
-        words = continued(passage.before, decoded.words)
+        words = continued(passage.before, result.words)
         if not decoded.is_suspect:
             self._passages.heard(words, passage)
             self._settle(result)
