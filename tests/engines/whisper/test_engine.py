@@ -159,10 +159,14 @@ async def test_a_long_utterance_is_parted_where_sentences_end(engine: WhisperEng
     assert 1 <= times[0] < 2 < seconds(len(monologue)) < times[-1] <= seconds(len(monologue)) + 1
 
 
-async def heard_behind_the_parts(engine: WhisperEngine, samples: Samples) -> tuple[Hypothesis, float]:
+async def heard_behind_the_parts(
+    engine: WhisperEngine, samples: Samples, *, is_flushed: bool = False
+) -> tuple[Hypothesis, float]:
     """The final, and where that begins, in seconds, which was heard once the utterance was over."""
     stream = engine.open(ENGLISH, 0)
     stream.feed(samples)
+    if is_flushed:
+        await stream.flush()  # what may be final is asked for, beside what is shown
     final = await stream.finish()
     start_s = seconds(stream.rest().start)
     stream.close()
@@ -181,8 +185,9 @@ async def test_a_short_rest_is_heard_with_the_sentences_before_it(engine: Whispe
     assert [word.start for word in final.words if word.text == "John"] == pytest.approx([0.6, 16.9], abs=0.3)
 
 
+@pytest.mark.parametrize("is_flushed", [False, True])
 async def test_a_rest_that_loses_words_behind_them_is_heard_alone(
-    engine: WhisperEngine, model: Whisper, monologue: Samples, monkeypatch: pytest.MonkeyPatch
+    engine: WhisperEngine, model: Whisper, monologue: Samples, monkeypatch: pytest.MonkeyPatch, is_flushed: bool
 ) -> None:
     samples = monologue[: 22 * SAMPLE_RATE]
     whole, first_s = await heard_behind_the_parts(engine, samples)
@@ -194,7 +199,7 @@ async def test_a_rest_that_loses_words_behind_them_is_heard_alone(
         return [replace(one.cut(4), logprob=0.0) if is_again else one]
 
     monkeypatch.setattr(model, "decode", hasty)
-    final, start_s = await heard_behind_the_parts(engine, samples)
+    final, start_s = await heard_behind_the_parts(engine, samples, is_flushed=is_flushed)
     assert start_s == pytest.approx(16.5, abs=0.3)
     assert list(map(normalise, final.text.split())) == list(map(normalise, whole.text.split()))
     assert [word.text for word in final.words] == final.text.split()

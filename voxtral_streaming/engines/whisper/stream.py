@@ -290,8 +290,9 @@ class WhisperStream:
         whole = self._whole or self._ask_whole(kind)
         whole.kind = min(whole.kind, kind)
         result = await self._shared(whole.future)
-        if result.request.passage == self.rest() and self._loses(result):
-            return await self._recognised(kind)
+        passage = result.request.passage
+        if passage.end == self._n_samples and (passage.start != self.rest().start or self._loses(result)):
+            return await self._recognised(kind)  # whoever saw the loss first, all await the same now
         if result.decoded.is_suspect and self._is_long and not self._options.is_live:
             self._whole = None
             self._begin_parting()
