@@ -69,6 +69,10 @@ class Decoded:
         """All tokens behind the first words."""
         return self.draft[self._place(sum(self.n_tokens[:n_words])) :]
 
+    def draft_of(self, n_words: int) -> tuple[int, ...]:
+        """All tokens up to the end of the first words."""
+        return self.draft[: self._place(sum(self.n_tokens[:n_words]))]
+
     def draft_before(self, least: float) -> tuple[int, ...]:
         """All tokens up to the first of text with less than that probability; none where it is not known."""
         if self.attention is None:

@@ -129,8 +129,8 @@ def finalised(model: Whisper, result: Result, breathe: Breath = no_breath) -> Re
 def _searched(model: Whisper, result: Result, breathe: Breath) -> Decoded:
     """What a beam finds behind what is known or beyond doubt; instead of a loop, from the start."""
     decoded = result.decoded
-    known = decoded.draft[: len(decoded.draft) - len(decoded.draft_behind(result.n_known))]
-    beginning = () if _is_loop(decoded) else max(known, decoded.draft_before(SURE_TOKEN), key=len)
+    known, likely = decoded.draft_of(result.n_known), decoded.draft_before(SURE_TOKEN)
+    beginning = () if _is_loop(decoded) else max(known, likely, key=len)
     return model.search(result.encoded, decoded.language, BEAM, beginning, breathe)
 
 

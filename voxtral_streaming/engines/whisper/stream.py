@@ -144,7 +144,11 @@ class WhisperStream:
         self._drop_partial()
         kind = self._kind(Kind.FINISH)
         result, last = await self._completed(kind)
-        while not self._is_whole(result, last):
+        while (is_lossy := self._loses(result)) or result.n_heard < result.request.passage.n_samples:
+            if is_lossy:
+                self._hear_alone()
+            else:
+                self._stand(result, last, len(last))
             result, last = await self._completed(kind)
         start = seconds(result.request.passage.start)
         words, timed = self._parted.followed_by(result.words, [moved(word, start) for word in last])
@@ -152,24 +156,16 @@ class WhisperStream:
         language = result.decoded.language if words else self._options.language
         return Hypothesis("".join(words).strip(), "", placed, language)
 
-    def _is_whole(self, result: Result, words: Sequence[Word]) -> bool:
-        """Whether a final result is the rest; if not, there is another rest now."""
-        if self._loses(result):
-            return False
-        if result.n_heard < result.request.passage.n_samples:
-            self._stand(result, words, len(words))
-            return False
-        return True
-
     def _loses(self, result: Result) -> bool:
-        """Whether the rest lost words behind the sentences before it; then it is heard alone from now on."""
+        """Whether the rest lost words behind the sentences before it."""
         passage = result.request.passage
         ends_early = passage.start < passage.known and result.n_heard < passage.n_samples
-        is_lossy = ends_early or self._parted.loses(passage.start, len(result.decoded.words))
-        if is_lossy:
-            self._parted = replace(self._parted, sentences=())
-            self._whole = self._completion = None
-        return is_lossy
+        return ends_early or self._parted.loses(passage.start, len(result.decoded.words))
+
+    def _hear_alone(self) -> None:
+        """Let no sentence be heard again: the rest is heard without them."""
+        self._parted = replace(self._parted, sentences=())
+        self._whole = self._completion = None
 
     def close(self) -> None:
         """Give up what still waits."""
@@ -291,8 +287,10 @@ class WhisperStream:
         whole.kind = min(whole.kind, kind)
         result = await self._shared(whole.future)
         passage = result.request.passage
-        if passage.end == self._n_samples and (passage.start != self.rest().start or self._loses(result)):
-            return await self._recognised(kind)  # whoever saw the loss first, all await the same now
+        if passage == self.rest() and self._loses(result):
+            self._hear_alone()
+        if passage.end == self._n_samples and passage.start != self.rest().start:  # whoever saw the loss first
+            return await self._recognised(kind)
         if result.decoded.is_suspect and self._is_long and not self._options.is_live:
             self._whole = None
             self._begin_parting()
